@@ -1,0 +1,12 @@
+// TelemetryReader: the read access to ClickHouse that queries and analyzers get.
+
+/** Values for `{name:Type}` placeholders. Text from users reaches SQL by these alone. */
+export type QueryParams = Record<string, string | number | boolean | string[] | number[]>;
+
+export interface TelemetryReader {
+  /**
+   * Runs one SELECT and returns its rows as objects (64-bit integers as numbers where safe).
+   * Time and memory are capped; past them it throws a TsdevError `timeout` or `unavailable`.
+   */
+  query<Row>(sql: string, params?: QueryParams): Promise<Row[]>;
+}
