@@ -39,6 +39,8 @@ export interface ProjectsTable {
   /** `local` or `github`; the location's meaning is the Git host's. */
   git_host: string;
   git_location: string;
+  /** `ProjectSettings` of platform/projects/project.ts; absent keys have their defaults. */
+  settings: ColumnType<object, string | undefined, string>;
   created_at: Time;
 }
 
@@ -100,7 +102,7 @@ export interface DeploymentsTable {
   commit_message: string;
   /** push, merge, rollback, scale, manual */
   cause: string;
-  /** The push that asked for it; unique, so one push is one deployment. */
+  /** The push that asked for it; unique with the environment, so one push is one deployment. */
   push_id: string | null;
   /** For a rollback, the deployment whose release is made live again. */
   rollback_of: string | null;

@@ -38,6 +38,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn("default_branch", "text", (c) => c.notNull())
     .addColumn("git_host", "text", (c) => c.notNull())
     .addColumn("git_location", "text", (c) => c.notNull())
+    .addColumn("settings", "jsonb", (c) => c.notNull().defaultTo(sql`'{}'::jsonb`))
     .addColumn("created_at", "timestamptz", (c) => c.notNull().defaultTo(now))
     .addUniqueConstraint("projects_name_unique", ["organization_id", "name"])
     .execute();

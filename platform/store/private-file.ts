@@ -1,0 +1,62 @@
+// Files of the data directory that only the owner reads: a random secret that is made once, and errors of the directory.
+import { randomBytes } from "node:crypto";
+import { link, readFile, rm, writeFile } from "node:fs/promises";
+import { TsdevError } from "../../sdk/errors.ts";
+
+/**
+ * The secret kept in a file, made the first time: 192 random bits as text that is safe in a URL, mode 0600.
+ * Two processes at once get the same one, and a process killed in the middle leaves no half-written file.
+ */
+export async function keptSecret(path: string): Promise<string> {
+  const kept = await read(path);
+  if (kept !== null) return kept;
+  const draft = `${path}.${process.pid}.${randomBytes(4).toString("hex")}`;
+  try {
+    await writeFile(draft, randomBytes(24).toString("base64url"), { mode: 0o600, flag: "wx", flush: true });
+    await link(draft, path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "EEXIST") throw error;
+    });
+  } finally {
+    await rm(draft, { force: true });
+  }
+  return (await read(path)) ?? keptSecret(path);
+}
+
+async function read(path: string): Promise<string | null> {
+  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return "";
+    throw error;
+  });
+  return text.trim() === "" ? null : text.trim();
+}
+
+const reasons: Record<string, string> = {
+  EACCES: "is not allowed for this user",
+  EPERM: "is not allowed for this user",
+  EROFS: "is on a read-only file system",
+  ENOSPC: "is on a full disk",
+  EDQUOT: "is over its quota",
+  ENOTDIR: "is below a file that is not a folder",
+  EEXIST: "is a file and not a folder",
+};
+
+/** An error of the file system or of the server's log as `data_directory_unwritable`; any other error as it is. */
+export function directoryError(directory: string, error: unknown): TsdevError {
+  if (TsdevError.is(error)) return error;
+  const { code, message } = error as NodeJS.ErrnoException;
+  const reason =
+    reasons[code ?? ""] ??
+    (/No space left|quota/.test(message)
+      ? "is on a full disk"
+      : /Read-only/.test(message)
+        ? "is on a read-only file system"
+        : /Permission denied/.test(message)
+          ? "is not allowed for the user that Postgres runs as"
+          : undefined);
+  if (reason === undefined) return TsdevError.from(error);
+  return new TsdevError("data_directory_unwritable", {
+    message: `writing to the data directory ${directory} fails: it ${reason}`,
+    fix: "free space, or choose another place with --data DIR that this user can write to",
+    cause: error,
+  });
+}
