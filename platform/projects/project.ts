@@ -13,6 +13,18 @@ export const EnvironmentRef = z.object({
   environment: EnvironmentName.default("production"),
 });
 
+/** How many pull requests tsdev may open by itself; a person's request is not limited. */
+export const ProjectSettings = z.object({
+  pullRequests: z
+    .object({
+      automatic: z.boolean().default(true),
+      maxOpen: z.int().min(0).max(50).default(3),
+      perHour: z.int().min(0).max(100).default(1),
+    })
+    .prefault({}),
+});
+export type ProjectSettings = z.infer<typeof ProjectSettings>;
+
 export const Environment = z.object({
   name: EnvironmentName,
   branch: z.string(),
@@ -28,6 +40,7 @@ export const Project = z.object({
   /** Where to push: `git push URL main`. */
   git: z.string(),
   createdAt: z.iso.datetime(),
+  settings: ProjectSettings,
   environments: z.array(Environment),
 });
 export type Project = z.infer<typeof Project>;

@@ -1,0 +1,90 @@
+// Build commands: runs install, build and configuration programs with a clean environment, live log, time limit and cancel.
+
+import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
+import { TsdevError } from "../../sdk/errors.ts";
+import type { OwnedProcesses } from "../runtime/owned-processes.ts";
+
+const limitMs = 10 * 60_000;
+const keptLines = 20;
+
+export interface CommandOptions {
+  folder: string;
+  log: (stream: "stdout" | "stderr", text: string) => Promise<void>;
+  signal: AbortSignal;
+  /** How the message names it, for example `the build script`. */
+  what: string;
+}
+
+export class BuildCommands {
+  readonly #processes: OwnedProcesses;
+  readonly #environment: () => Promise<Record<string, string>>;
+  readonly #nodePath: string;
+  /** Names the versions that an install depends on beside the lockfile: Node, platform, SDK. */
+  readonly toolchain: string;
+
+  constructor(parts: {
+    processes: OwnedProcesses;
+    environment: () => Promise<Record<string, string>>;
+    nodePath: string;
+    toolchain: string;
+  }) {
+    this.#processes = parts.processes;
+    this.#environment = parts.environment;
+    this.#nodePath = parts.nodePath;
+    this.toolchain = parts.toolchain;
+  }
+
+  /** Runs a program with arguments; throws `build_failed` with the last lines, or `canceled`. */
+  async run(command: string[], options: CommandOptions): Promise<void> {
+    const [program = "", ...args] = command;
+    await this.#run(program, args, options);
+  }
+
+  /** Runs one line of shell. */
+  async shell(line: string, options: CommandOptions): Promise<void> {
+    await this.#run("/bin/sh", ["-c", line], options);
+  }
+
+  /** Runs Node itself. */
+  async node(args: string[], options: CommandOptions): Promise<void> {
+    await this.#run(this.#nodePath, args, options);
+  }
+
+  async #run(program: string, args: string[], { folder, log, signal, what }: CommandOptions): Promise<void> {
+    signal.throwIfAborted();
+    const child = await this.#processes.spawn("build", program, args, { cwd: folder, env: await this.#environment() });
+    const last: string[] = [];
+    const pump = async (stream: "stdout" | "stderr", source: Readable | null) => {
+      if (!source) return;
+      for await (const text of createInterface({ input: source, crlfDelay: Number.POSITIVE_INFINITY })) {
+        last.push(text);
+        if (last.length > keptLines) last.shift();
+        await log(stream, text);
+      }
+    };
+    const stop = () => void child.kill();
+    const timer = setTimeout(stop, limitMs);
+    signal.addEventListener("abort", stop, { once: true });
+    try {
+      const [{ code, signal: ended }] = await Promise.all([
+        child.exited,
+        pump("stdout", child.stdout),
+        pump("stderr", child.stderr),
+      ]);
+      if (signal.aborted) {
+        throw new TsdevError("canceled", { message: `${what} was canceled`, fix: "push again to build once more" });
+      }
+      if (code !== 0) {
+        const how = code === null ? `was ended by ${ended}` : `exited with ${code}`;
+        throw new TsdevError("build_failed", {
+          message: `${what} ${how}:\n${last.join("\n")}`,
+          fix: `make \`${[program === "/bin/sh" ? args[1] : [program, ...args].join(" ")]}\` pass in a clean checkout, then push again`,
+        });
+      }
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", stop);
+    }
+  }
+}

@@ -1,0 +1,326 @@
+// Deployments: asked for by pushes, merges, rollbacks and people; listed, followed, canceled. The deployer carries them out.
+import type { Kysely, Selectable } from "kysely";
+import { type ErrorShape, TsdevError } from "../../sdk/errors.ts";
+import type { Projects } from "../projects/projects.ts";
+import type { Queue } from "../queue/queue.ts";
+import type { InstanceStatus } from "../runtime/runtime.ts";
+import { newId } from "../store/id.ts";
+import type { DatabaseSchema, DeploymentsTable } from "../store/schema.ts";
+import type { Deployment, DeploymentStatus } from "./deployment.ts";
+
+export const deploymentQueue = "deployments";
+export type DeploymentRow = Selectable<DeploymentsTable>;
+
+/** States that nothing leaves by itself any more. */
+const ended: DeploymentStatus[] = ["superseded", "failed", "canceled"];
+const shortestPrefix = 8;
+
+export interface Push {
+  organizationId: string;
+  project: string;
+  branch: string;
+  before: string | null;
+  after: string;
+  pushedBy: string;
+  /** The first line of the commit's message. */
+  message: string;
+  cause: "push" | "merge";
+}
+
+export class Deployments {
+  readonly #db: Kysely<DatabaseSchema>;
+  readonly #queue: Queue;
+  readonly #projects: Projects;
+  readonly #instances: (deploymentId: string) => Promise<InstanceStatus[]>;
+  readonly #url: (project: string, environment: string, service: string) => string;
+  readonly #running = new Map<string, AbortController>();
+
+  constructor(parts: {
+    db: Kysely<DatabaseSchema>;
+    queue: Queue;
+    projects: Projects;
+    instances: (deploymentId: string) => Promise<InstanceStatus[]>;
+    url: (project: string, environment: string, service: string) => string;
+  }) {
+    this.#db = parts.db;
+    this.#queue = parts.queue;
+    this.#projects = parts.projects;
+    this.#instances = parts.instances;
+    this.#url = parts.url;
+  }
+
+  /**
+   * Records a push and asks for one deployment in each environment that follows the branch.
+   * The same push told twice changes nothing; older ones still waiting for the environment are canceled.
+   */
+  async onPush(push: Push): Promise<DeploymentRow[]> {
+    const project = await this.#projects.row(push.organizationId, push.project);
+    const environments = await this.#projects.followers(project.id, push.branch);
+    const made = await this.#db.transaction().execute(async (trx) => {
+      const recorded = await trx
+        .insertInto("pushes")
+        .values({
+          id: newId("psh"),
+          organization_id: push.organizationId,
+          project_id: project.id,
+          branch: push.branch,
+          before_commit: push.before,
+          after_commit: push.after,
+          pushed_by: push.pushedBy,
+        })
+        .onConflict((conflict) => conflict.doNothing())
+        .returning("id")
+        .executeTakeFirst();
+      if (!recorded) return [];
+      const rows: DeploymentRow[] = [];
+      for (const environment of environments) {
+        rows.push(
+          await trx
+            .insertInto("deployments")
+            .values({
+              id: newId("dep"),
+              organization_id: push.organizationId,
+              project_id: project.id,
+              environment_id: environment.id,
+              service: project.name,
+              commit: push.after,
+              commit_message: push.message,
+              cause: push.cause,
+              push_id: recorded.id,
+              status: "queued",
+            })
+            .returningAll()
+            .executeTakeFirstOrThrow(),
+        );
+      }
+      return rows;
+    });
+    for (const row of made) {
+      await this.#cancelOlder(row);
+      await this.enqueue(row.id);
+    }
+    return made;
+  }
+
+  /** Puts the wake-up for a deployment into the queue; safe to repeat. */
+  async enqueue(id: string): Promise<void> {
+    await this.#queue.add(deploymentQueue, { id, data: { deploymentId: id } });
+  }
+
+  /** Makes the release of an earlier deployment live again; by default the one before the live one. */
+  async rollback(
+    organizationId: string,
+    project: string,
+    environment: string,
+    target: string | undefined,
+  ): Promise<DeploymentRow> {
+    const place = await this.#projects.environment(organizationId, project, environment);
+    const history = await this.#db
+      .selectFrom("deployments")
+      .selectAll()
+      .where("environment_id", "=", place.environment.id)
+      .where("release_id", "is not", null)
+      .where("live_at", "is not", null)
+      .orderBy("live_at", "desc")
+      .execute();
+    const live = history.find((row) => row.status === "live");
+    const chosen = target
+      ? history.find((row) => row.id === target || (target.length >= shortestPrefix && row.id.startsWith(target)))
+      : history.find((row) => row.status !== "live" && row.release_id !== live?.release_id);
+    if (!chosen?.release_id) {
+      throw new TsdevError(target ? "not_found" : "conflict", {
+        message: target
+          ? `${target} is no deployment of ${project}/${environment} that was ever live`
+          : "there is no earlier release to go back to",
+        fix: "see `npx tsdev deployments` for those that can be rolled back to",
+        path: "deployment",
+      });
+    }
+    const row = await this.#db
+      .insertInto("deployments")
+      .values({
+        id: newId("dep"),
+        organization_id: organizationId,
+        project_id: place.project.id,
+        environment_id: place.environment.id,
+        service: chosen.service,
+        commit: chosen.commit,
+        commit_message: chosen.commit_message,
+        cause: "rollback",
+        rollback_of: chosen.id,
+        release_id: chosen.release_id,
+        status: "queued",
+      })
+      .returningAll()
+      .executeTakeFirstOrThrow();
+    await this.enqueue(row.id);
+    return row;
+  }
+
+  /** Deploys the commit that is live once more, or the newest one asked for, with the variables as they are now. */
+  async redeploy(organizationId: string, project: string, environment: string): Promise<DeploymentRow> {
+    const place = await this.#projects.environment(organizationId, project, environment);
+    const newest = await this.#db
+      .selectFrom("deployments")
+      .selectAll()
+      .where("environment_id", "=", place.environment.id)
+      .orderBy("created_at", "desc")
+      .executeTakeFirst();
+    const latest = (await this.live(place.environment.id)) ?? newest;
+    if (!latest) {
+      throw new TsdevError("conflict", {
+        message: `nothing was pushed to ${project} yet`,
+        fix: `push the branch ${place.environment.branch}, or run \`npx tsdev deploy\` in the app's folder`,
+      });
+    }
+    const row = await this.#db
+      .insertInto("deployments")
+      .values({
+        id: newId("dep"),
+        organization_id: organizationId,
+        project_id: place.project.id,
+        environment_id: place.environment.id,
+        service: latest.service,
+        commit: latest.commit,
+        commit_message: latest.commit_message,
+        cause: "manual",
+        status: "queued",
+      })
+      .returningAll()
+      .executeTakeFirstOrThrow();
+    await this.enqueue(row.id);
+    return row;
+  }
+
+  /** Stops a deployment that is not live yet. */
+  async cancel(organizationId: string, id: string): Promise<DeploymentRow> {
+    const row = await this.row(organizationId, id);
+    if (!["queued", "building"].includes(row.status)) {
+      throw new TsdevError("conflict", {
+        message: `deployment ${id} is ${row.status} and cannot be canceled`,
+        fix: row.status === "live" ? "use `npx tsdev rollback` to go back" : "push again to deploy once more",
+      });
+    }
+    await this.#end(id, "canceled", { code: "canceled", message: "canceled by a person", fix: "push again to deploy" });
+    return this.row(organizationId, id);
+  }
+
+  async list(organizationId: string, project: string, environment: string, limit: number): Promise<Deployment[]> {
+    const place = await this.#projects.environment(organizationId, project, environment);
+    const rows = await this.#db
+      .selectFrom("deployments")
+      .selectAll()
+      .where("environment_id", "=", place.environment.id)
+      .orderBy("created_at", "desc")
+      .limit(limit)
+      .execute();
+    return Promise.all(rows.map((row) => this.describe(row)));
+  }
+
+  /** The row of a deployment of this organization; throws `not_found`. */
+  async row(organizationId: string, id: string): Promise<DeploymentRow> {
+    const row = await this.#db
+      .selectFrom("deployments")
+      .selectAll()
+      .where("organization_id", "=", organizationId)
+      .where("id", "=", id)
+      .executeTakeFirst();
+    if (row) return row;
+    throw new TsdevError("not_found", {
+      message: `there is no deployment ${id}`,
+      fix: "see `npx tsdev deployments`",
+      path: "deployment",
+    });
+  }
+
+  /** The live deployment of an environment, or null. */
+  async live(environmentId: string): Promise<DeploymentRow | null> {
+    const row = await this.#db
+      .selectFrom("deployments")
+      .selectAll()
+      .where("environment_id", "=", environmentId)
+      .where("status", "=", "live")
+      .executeTakeFirst();
+    return row ?? null;
+  }
+
+  /** True when nothing will change about the deployment by itself any more. */
+  async isSettled(id: string): Promise<boolean> {
+    const row = await this.#db.selectFrom("deployments").select("status").where("id", "=", id).executeTakeFirst();
+    return row === undefined || row.status === "live" || ended.includes(row.status as DeploymentStatus);
+  }
+
+  async describe(row: DeploymentRow): Promise<Deployment> {
+    const names = await this.#db
+      .selectFrom("environments")
+      .innerJoin("projects", "projects.id", "environments.project_id")
+      .select(["environments.name as environment", "projects.name as project"])
+      .where("environments.id", "=", row.environment_id)
+      .executeTakeFirstOrThrow();
+    const between = (from: Date | null, to: Date | null) =>
+      from && to ? (to.getTime() - from.getTime()) / 1000 : null;
+    return {
+      id: row.id,
+      project: names.project,
+      environment: names.environment,
+      service: row.service,
+      commit: row.commit,
+      commitMessage: row.commit_message,
+      cause: row.cause as Deployment["cause"],
+      status: row.status as DeploymentStatus,
+      reason: row.reason,
+      release: row.release_id,
+      url: this.#url(names.project, names.environment, row.service),
+      createdAt: row.created_at.toISOString(),
+      liveAt: row.live_at?.toISOString() ?? null,
+      endedAt: row.ended_at?.toISOString() ?? null,
+      pushToHealthySeconds: between(row.created_at, row.live_at),
+      phases: {
+        queued: between(row.created_at, row.build_started_at),
+        build: between(row.build_started_at, row.build_finished_at),
+        start: between(row.build_finished_at, row.live_at),
+      },
+      instances: (await this.#instances(row.id)).map(({ id, state, pid, startedAt }) => ({
+        id,
+        state,
+        pid,
+        startedAt,
+      })),
+    };
+  }
+
+  /** A signal for the worker of a deployment; aborted when it is canceled. */
+  track(id: string): { signal: AbortSignal; done: () => void } {
+    const controller = new AbortController();
+    this.#running.set(id, controller);
+    return { signal: controller.signal, done: () => void this.#running.delete(id) };
+  }
+
+  async #cancelOlder(newer: DeploymentRow): Promise<void> {
+    const older = await this.#db
+      .selectFrom("deployments")
+      .select("id")
+      .where("environment_id", "=", newer.environment_id)
+      .where("status", "in", ["queued", "building"])
+      .where("cause", "in", ["push", "merge"])
+      .where("created_at", "<", newer.created_at)
+      .execute();
+    for (const { id } of older) {
+      await this.#end(id, "canceled", {
+        code: "canceled",
+        message: `a newer push (${newer.commit.slice(0, 7)}) took its place`,
+        fix: "nothing to do; the newer one is deployed",
+      });
+    }
+  }
+
+  async #end(id: string, status: "canceled", reason: ErrorShape): Promise<void> {
+    await this.#db
+      .updateTable("deployments")
+      .set({ status, reason: JSON.stringify(reason), ended_at: new Date() })
+      .where("id", "=", id)
+      .where("status", "in", ["queued", "building"])
+      .execute();
+    this.#running.get(id)?.abort();
+  }
+}
