@@ -66,7 +66,12 @@ export interface GitHost {
   /** Unified diff of the pull request against its merge base. */
   diff(location: string, number: number): Promise<string>;
   /** Comments once per `key`: a repeated call with the same key changes nothing. */
-  comment(location: string, number: number, comment: { body: string; key: string }): Promise<PullRequestComment>;
+  comment(
+    location: string,
+    number: number,
+    /** `author` is a person's name; without it, and always on GitHub, the comment is in tsdev's own name. */
+    comment: { body: string; key: string; author?: string },
+  ): Promise<PullRequestComment>;
   comments(location: string, number: number): Promise<PullRequestComment[]>;
   /** Merges with a merge commit and returns its hash; a conflict is a TsdevError `conflict`. */
   merge(location: string, number: number): Promise<string>;
