@@ -25,8 +25,8 @@ export interface GitAnswer {
 export interface GitCommand {
   /** Runs `git ARGS` and returns its output; any other exit code throws. */
   run(args: string[], options?: GitRun): Promise<GitAnswer>;
-  /** The environment that every git process gets, for those that are streamed. */
-  environment(extra?: Record<string, string>): Record<string, string>;
+  /** The environment that every git process gets, for those that are streamed; `config` goes before the repository's own. */
+  environment(extra?: Record<string, string>, config?: Record<string, string>): Record<string, string>;
   /** A folder for index files, on the repositories' own disk. */
   readonly scratch: string;
 }
@@ -38,7 +38,10 @@ export function gitCommand(directory: string): GitCommand {
   mkdirSync(home, { recursive: true, mode: 0o700 });
   mkdirSync(scratch, { recursive: true, mode: 0o700 });
 
-  const environment = (extra: Record<string, string> = {}): Record<string, string> => {
+  const environment = (
+    extra: Record<string, string> = {},
+    config: Record<string, string> = {},
+  ): Record<string, string> => {
     const settings: [string, string][] = [
       // The data directory may belong to another user than the one that runs us (root in a container).
       ["safe.directory", "*"],
@@ -46,6 +49,7 @@ export function gitCommand(directory: string): GitCommand {
       ["gc.auto", "0"],
       ["receive.autogc", "false"],
       ["core.hooksPath", "/dev/null"],
+      ...Object.entries(config),
     ];
     const base: Record<string, string> = {
       PATH: process.env.PATH ?? "/usr/local/bin:/usr/bin:/bin",

@@ -25,10 +25,12 @@ export interface LocalGitHost extends GitHost {
   createRepository(project: { id: string; defaultBranch: string }): Promise<Repository>;
   /** The same host, blind to every other organization. */
   forOrganization(organizationId: string): LocalGitHost;
+  /** The organization's project of that name, if its repository is here. */
+  projectNamed(organizationId: string, name: string): Promise<(ProjectOfRepository & { location: string }) | null>;
   /** Folder of a repository, for the smart-HTTP face. */
   repositoryPath(location: string): string;
-  /** The folder of all repositories. */
-  readonly repositories: string;
+  /** The folder of all repositories and of the hooks beside them. */
+  readonly directory: string;
   readonly git: GitCommand;
 }
 
@@ -117,8 +119,20 @@ function localHost(parts: Parts): LocalGitHost {
   return {
     kind: "local",
     git,
-    repositories,
+    directory: parts.directory,
     repositoryPath,
+
+    async projectNamed(organizationId, name) {
+      const row = await db
+        .selectFrom("projects")
+        .select(["id", "organization_id", "name", "git_location"])
+        .where("organization_id", "=", organizationId)
+        .where("name", "=", name)
+        .where("git_host", "=", "local")
+        .executeTakeFirst();
+      if (!row) return null;
+      return { id: row.id, organizationId: row.organization_id, name: row.name, location: row.git_location };
+    },
 
     forOrganization: (organizationId) => localHost({ ...parts, organizationId }),
 
