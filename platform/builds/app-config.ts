@@ -1,7 +1,7 @@
 // App configuration: `tsdev.config.ts`, or `"tsdev"` in package.json, evaluated in a process of its own and checked.
 import { access } from "node:fs/promises";
 import { join } from "node:path";
-import { type AppConfig, parseAppConfig } from "../../sdk/config.ts";
+import { type AppConfig, parseConfig } from "../../sdk/config.ts";
 import { TsdevError } from "../../sdk/errors.ts";
 import type { BuildCommands } from "./build-commands.ts";
 import type { PackageJson } from "./detect.ts";
@@ -42,7 +42,7 @@ export async function readAppConfig(
       });
     }
     const text = lines.join("\n");
-    return parseAppConfig(JSON.parse(text.slice(text.indexOf(start) + start.length, text.lastIndexOf(end))), file);
+    return parseConfig(JSON.parse(text.slice(text.indexOf(start) + start.length, text.lastIndexOf(end))));
   }
-  return parseAppConfig(packageJson.tsdev ?? {}, 'the "tsdev" key of package.json');
+  return parseConfig(packageJson.tsdev ?? {});
 }

@@ -53,7 +53,11 @@ export class BuildCommands {
 
   async #run(program: string, args: string[], { folder, log, signal, what }: CommandOptions): Promise<void> {
     signal.throwIfAborted();
-    const child = await this.#processes.spawn("build", program, args, { cwd: folder, env: await this.#environment() });
+    const owned = this.#processes.own("build").spawn(program, args, {
+      cwd: folder,
+      env: await this.#environment(),
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     const last: string[] = [];
     const pump = async (stream: "stdout" | "stderr", source: Readable | null) => {
       if (!source) return;
@@ -63,14 +67,14 @@ export class BuildCommands {
         await log(stream, text);
       }
     };
-    const stop = () => void child.kill();
+    const stop = () => void owned.end();
     const timer = setTimeout(stop, limitMs);
     signal.addEventListener("abort", stop, { once: true });
     try {
       const [{ code, signal: ended }] = await Promise.all([
-        child.exited,
-        pump("stdout", child.stdout),
-        pump("stderr", child.stderr),
+        owned.ended,
+        pump("stdout", owned.child.stdout),
+        pump("stderr", owned.child.stderr),
       ]);
       if (signal.aborted) {
         throw new TsdevError("canceled", { message: `${what} was canceled`, fix: "push again to build once more" });

@@ -40,6 +40,15 @@ export interface PullRequestComment {
   createdAt: string;
 }
 
+/** What a commit says of itself. */
+export interface CommitDescription {
+  /** The first line of its message. */
+  subject: string;
+  /** The author's e-mail address. */
+  author: string;
+  parents: string[];
+}
+
 /** Every method is safe to repeat: asking again for what is already so answers what is there. */
 export interface GitHost {
   readonly kind: "local" | "github";
@@ -48,6 +57,10 @@ export interface GitHost {
   branches(location: string): Promise<{ name: string; commit: string }[]>;
   /** Puts one commit with the given files on a branch and returns its hash. */
   commit(location: string, change: CommitOnBranch): Promise<string>;
+  /** True when `ancestor` is the commit itself or in its history. */
+  contains(location: string, commit: string, ancestor: string): Promise<boolean>;
+  /** What the commit says of itself, or null where there is none. */
+  describe(location: string, commit: string): Promise<CommitDescription | null>;
   /** The file's text at a commit, or null. */
   file(location: string, commit: string, path: string): Promise<string | null>;
   /** Opens a pull request, or returns the one already open for the branch; one closed for the branch is never reopened. */

@@ -1,0 +1,369 @@
+// Pipeline: from finding to pull request to verdict, one resumable step after the other.
+import { join } from "node:path";
+import type { Kysely } from "kysely";
+import { analyze } from "../../analyzers/index.ts";
+import type { Releases } from "../../platform/builds/releases.ts";
+import type { AppDatabases } from "../../platform/databases/app-databases.ts";
+import type { DeploymentRow, Deployments } from "../../platform/deployments/deployments.ts";
+import type { GitHost } from "../../platform/git/git-host.ts";
+import { ProjectSettings } from "../../platform/projects/project.ts";
+import type { EnvironmentRow, ProjectRow } from "../../platform/projects/projects.ts";
+import type { Variables } from "../../platform/projects/variables.ts";
+import type { Queue } from "../../platform/queue/queue.ts";
+import type { OwnedProcesses } from "../../platform/runtime/owned-processes.ts";
+import { newId } from "../../platform/store/id.ts";
+import type { DatabaseSchema } from "../../platform/store/schema.ts";
+import type { TelemetryReader } from "../../platform/telemetry/reader.ts";
+import { TsdevError } from "../../sdk/errors.ts";
+import type { Progress } from "../../sdk/operation.ts";
+import { patchFor } from "../patches/index.ts";
+import type { Patch } from "../patches/patch.ts";
+import type { SqlTypes } from "../patches/sql-types.ts";
+import type { Proof } from "../proof/proof.ts";
+import { prove } from "../proof/prove.ts";
+import type { ProofMeasure } from "../proof/request.ts";
+import { claim, pullRequestBody, pullRequestTitle, verdictComment } from "./pull-request-text.ts";
+import type { ReplayInput } from "./replay-input.ts";
+import type { SuggestionRow, Suggestions } from "./suggestions.ts";
+import { verdictFor } from "./verdict.ts";
+
+export const suggestionQueue = "suggestions";
+
+const measures: Record<string, ProofMeasure> = {
+  "n-plus-one": "round-trips",
+  "flaky-step": "failures",
+  "parallel-steps": "time",
+};
+const lookBackMs = 24 * 3600 * 1000;
+const hourMs = 3600 * 1000;
+
+export interface PipelineParts {
+  db: Kysely<DatabaseSchema>;
+  suggestions: Suggestions;
+  deployments: Deployments;
+  releases: Releases;
+  databases: AppDatabases;
+  variables: Variables;
+  git: GitHost;
+  queue: Queue;
+  reader: TelemetryReader;
+  replayInput: ReplayInput;
+  sqlTypes: (databaseUrl: string) => SqlTypes;
+  processes: OwnedProcesses;
+  adminUrl: string;
+  directory: string;
+  registerUrl: string;
+  nodePath: string;
+  links: { trace: (traceId: string) => string; suggestion: (id: string) => string };
+  /** Told what the pipeline is doing, for whoever watches. */
+  onProgress: (suggestionId: string, event: Progress) => void;
+}
+
+interface PlaceRows {
+  project: ProjectRow;
+  environment: EnvironmentRow;
+}
+
+/**
+ * Invariants, each holding after a kill at any line:
+ * 1. What a step made is stored before the next begins; a step that finds its result stored does not run again.
+ * 2. The same finding gives the same branch and the same commit, and the host has one open pull request for a branch.
+ * 3. Nothing is opened without a proof that is equal and better.
+ */
+export class Pipeline {
+  readonly #parts: PipelineParts;
+
+  constructor(parts: PipelineParts) {
+    this.#parts = parts;
+  }
+
+  /** Runs the detectors over what the live deployment did, stores the result, and queues what is to be patched and judged. */
+  async analyze(place: PlaceRows): Promise<{ findings: number; rejections: number }> {
+    const { suggestions, deployments, queue } = this.#parts;
+    const live = await deployments.live(place.environment.id);
+    if (!live) {
+      throw new TsdevError("conflict", {
+        message: `nothing is live in ${place.project.name}/${place.environment.name}`,
+        fix: "deploy first, then send it some traffic",
+      });
+    }
+    const analysis = await this.#analyzeDeployment(place, live);
+    const ids = {
+      organizationId: live.organization_id,
+      projectId: live.project_id,
+      environmentId: live.environment_id,
+    };
+    const rows = await suggestions.record(ids, { ...analysis, deploymentId: live.id, baseCommit: live.commit });
+    const waiting = await suggestions.inStates(place.environment.id, ["pull-request", "merged"]);
+    for (const row of [...rows.filter((one) => one.state === "open" || one.state === "snoozed"), ...waiting]) {
+      await queue.add(suggestionQueue, { id: row.id, data: { suggestionId: row.id } });
+    }
+    return { findings: analysis.findings.length, rejections: analysis.rejections.length };
+  }
+
+  /** Takes one suggestion as far as it gets; called by the queue's worker, again after a crash. */
+  async run(id: string, signal: AbortSignal): Promise<void> {
+    const row = await this.#parts.db.selectFrom("suggestions").selectAll().where("id", "=", id).executeTakeFirst();
+    if (!row) return;
+    if (row.state === "snoozed" && row.snoozed_until && row.snoozed_until.getTime() > Date.now()) return;
+    if (row.state === "snoozed") await this.#parts.suggestions.change(id, { state: "open", snoozedUntil: null });
+    if (row.state === "open" || row.state === "snoozed") await this.#offer(row, signal);
+    else if (row.state === "pull-request") await this.#follow(row);
+    else if (row.state === "merged") await this.#judge(row);
+  }
+
+  /** Opens the pull request of a proven suggestion because a person asked for it; the automatic limits do not apply. */
+  async apply(row: SuggestionRow): Promise<void> {
+    const place = await this.#place(row);
+    const { patch, proof } = await this.#parts.suggestions.describe(row);
+    if (row.pull_request) return;
+    if (!patch || !proof) {
+      throw new TsdevError("conflict", {
+        message: row.declined ? "no patch could be made for this finding" : "the patch is not proven yet",
+        fix: row.declined
+          ? "the reason is in `declined`; change the code by hand"
+          : "wait for the proof, it is running or queued",
+      });
+    }
+    if (!proof.equal || !proof.better) {
+      throw new TsdevError("not_proven", {
+        message: proof.equal
+          ? "the replay shows no improvement"
+          : `the replay shows a difference: ${proof.differences[0] ?? "see the proof"}`,
+        fix: "look at the proof; nothing is opened without equality and an improvement",
+      });
+    }
+    await this.#open(row, place, patch, proof);
+  }
+
+  /** Brings pull requests that were merged or closed on the host into the suggestions of a project. */
+  async sync(projectId: string): Promise<void> {
+    const rows = await this.#parts.db
+      .selectFrom("suggestions")
+      .selectAll()
+      .where("project_id", "=", projectId)
+      .where("state", "=", "pull-request")
+      .execute();
+    for (const row of rows) await this.#follow(row);
+  }
+
+  async #offer(row: SuggestionRow, signal: AbortSignal): Promise<void> {
+    const place = await this.#place(row);
+    const patch = await this.#patch(row, place);
+    if (!patch) return;
+    const proof = await this.#prove(row, place, patch, signal);
+    if (!proof.equal || !proof.better) return;
+    if (await this.#mayOpen(place.project)) await this.#open(row, place, patch, proof);
+  }
+
+  async #patch(row: SuggestionRow, place: PlaceRows): Promise<Patch | null> {
+    const { suggestions, git, databases, sqlTypes } = this.#parts;
+    const known = await suggestions.describe(row);
+    if (known.declined) return null;
+    if (known.patch) return known.patch;
+    this.#tell(row, `patching ${known.finding.file ?? known.finding.title}`);
+    const read = (path: string) => git.file(place.project.git_location, row.base_commit, path);
+    const database = place.environment.database_name;
+    const result = await patchFor(known.finding, read, database ? { sqlTypes: sqlTypes(databases.url(database)) } : {});
+    if (!result.ok) {
+      await suggestions.change(row.id, { declined: result.declined });
+      this.#tell(row, `declined: ${result.declined.reason}`);
+      return null;
+    }
+    await suggestions.change(row.id, { patch: result.patch });
+    return result.patch;
+  }
+
+  async #prove(row: SuggestionRow, place: PlaceRows, patch: Patch, signal: AbortSignal): Promise<Proof> {
+    const { suggestions, releases, git, databases, variables, replayInput, processes, directory } = this.#parts;
+    const { finding, proof: known } = await suggestions.describe(row);
+    if (known) return known;
+    const { project, environment } = place;
+    const branch = branchOf(row);
+    const patchCommit = await git.commit(project.git_location, {
+      branch,
+      base: row.base_commit,
+      message: `${pullRequestTitle(finding)}\n\nFinding ${row.fingerprint} of ${row.detector}.`,
+      files: patch.files.map(({ path, after }) => ({ path, content: after })),
+    });
+    await suggestions.change(row.id, { branch });
+    const log = async (_stream: string, text: string) => this.#tell(row, text);
+    const build = (commit: string) =>
+      releases.ensure({
+        organizationId: row.organization_id,
+        project: { id: project.id, name: project.name, location: project.git_location },
+        commit,
+        log,
+        signal,
+      });
+    const base = await build(row.base_commit);
+    const patched = await build(patchCommit);
+    const id = newId("prf");
+    const replay = await replayInput.collect(place, row.base_commit);
+    const proof = await prove(
+      {
+        id,
+        finding,
+        base: { commit: row.base_commit, folder: base.folder },
+        patch: { commit: patchCommit, folder: patched.folder },
+        start: patched.config.start,
+        ...(patched.config.health ? { health: patched.config.health } : {}),
+        service: patched.config.service,
+        databaseUrl: environment.database_name ? databases.url(environment.database_name) : null,
+        ...replay,
+        env: Object.fromEntries(
+          (await variables.all(environment.id)).map(({ name, value, secret }) => [
+            name,
+            secret ? "proof-placeholder" : value,
+          ]),
+        ),
+        normalise: patched.config.replay.normalise,
+        measure: measures[row.detector] ?? "time",
+      },
+      {
+        adminUrl: this.#parts.adminUrl,
+        directory: join(directory, "proofs", id),
+        registerUrl: this.#parts.registerUrl,
+        nodePath: this.#parts.nodePath,
+        spawn: (command, args, options) => processes.own(`proof:${id}`).spawn(command, args, options),
+        progress: (message, fraction) => this.#tell(row, message, fraction),
+        signal,
+      },
+    );
+    await suggestions.change(row.id, { proof });
+    this.#tell(row, proof.equal && proof.better ? `proven: ${claim(finding, proof)}` : "not proven: no pull request");
+    return proof;
+  }
+
+  async #open(row: SuggestionRow, place: PlaceRows, patch: Patch, proof: Proof): Promise<void> {
+    const { suggestions, git, links } = this.#parts;
+    const suggestion = await suggestions.describe(row);
+    const branch = branchOf(row);
+    const opened = await git
+      .openPullRequest(place.project.git_location, {
+        title: pullRequestTitle(suggestion.finding),
+        body: pullRequestBody(suggestion, patch, proof, { trace: links.trace, suggestion: links.suggestion(row.id) }),
+        head: branch,
+        base: place.environment.branch,
+        draft: true,
+      })
+      .catch(async (thrown) => {
+        const error = TsdevError.from(thrown);
+        if (error.code !== "conflict") throw error;
+        await suggestions.change(row.id, { state: "dismissed", dismissedReason: "its pull request was closed" });
+        return null;
+      });
+    if (!opened) return;
+    await suggestions.change(row.id, {
+      state: "pull-request",
+      branch,
+      pullRequest: { url: opened.url, branch, number: opened.number, state: opened.state },
+    });
+    this.#tell(row, `pull request #${opened.number} is open`);
+  }
+
+  async #follow(row: SuggestionRow): Promise<void> {
+    const { suggestions, git } = this.#parts;
+    const { pullRequest } = await suggestions.describe(row);
+    const place = await this.#place(row);
+    const now = pullRequest && (await git.pullRequest(place.project.git_location, pullRequest.number));
+    if (!pullRequest || !now || now.state === "open") return;
+    const changed = { ...pullRequest, state: now.state };
+    if (now.state === "merged") await suggestions.change(row.id, { state: "merged", pullRequest: changed });
+    else
+      await suggestions.change(row.id, {
+        state: "dismissed",
+        pullRequest: changed,
+        dismissedReason: "its pull request was closed",
+      });
+  }
+
+  async #judge(row: SuggestionRow): Promise<void> {
+    const { suggestions, deployments, git, reader, db } = this.#parts;
+    const place = await this.#place(row);
+    const { finding, pullRequest } = await suggestions.describe(row);
+    const live = await deployments.live(row.environment_id);
+    const before = await db
+      .selectFrom("deployments")
+      .select("id")
+      .where("environment_id", "=", row.environment_id)
+      .where("commit", "=", row.base_commit)
+      .where("live_at", "is not", null)
+      .orderBy("live_at")
+      .executeTakeFirst();
+    const merged = pullRequest && (await git.pullRequest(place.project.git_location, pullRequest.number));
+    if (!live?.live_at || !before || live.commit === row.base_commit || !pullRequest || !merged?.mergeCommit) return;
+    if (!(await git.contains(place.project.git_location, live.commit, merged.mergeCommit))) return;
+    const scope = {
+      organizationId: row.organization_id,
+      project: place.project.name,
+      environment: place.environment.name,
+    };
+    const again = await this.#analyzeDeployment(place, live);
+    const stillFound = again.findings.some((one) => one.fingerprint === row.fingerprint);
+    const verdict = await verdictFor(reader, scope, finding, { before: before.id, after: live.id, stillFound });
+    if (!verdict) return;
+    await git.comment(place.project.git_location, pullRequest.number, {
+      key: `verdict-${row.id}`,
+      body: verdictComment(verdict),
+    });
+    await suggestions.change(row.id, { verdict, state: verdict.result === "held" ? "held" : "did-not-hold" });
+    this.#tell(row, verdict.result);
+  }
+
+  async #analyzeDeployment(place: PlaceRows, live: DeploymentRow) {
+    return analyze(this.#parts.reader, {
+      organizationId: live.organization_id,
+      project: place.project.name,
+      environment: place.environment.name,
+      deployment: live.id,
+      since: new Date(Date.now() - lookBackMs),
+      until: new Date(Date.now() + 60_000),
+    });
+  }
+
+  async #mayOpen(project: ProjectRow): Promise<boolean> {
+    const { pullRequests: limits } = ProjectSettings.parse(project.settings);
+    if (!limits.automatic) return false;
+    const rows = await this.#parts.db
+      .selectFrom("suggestions")
+      .select(["state", "pull_request", "updated_at"])
+      .where("project_id", "=", project.id)
+      .where("pull_request", "is not", null)
+      .execute();
+    const open = rows.filter((row) => row.state === "pull-request").length;
+    const lastHour = rows.filter((row) => row.updated_at.getTime() > Date.now() - hourMs).length;
+    return open < limits.maxOpen && lastHour < limits.perHour;
+  }
+
+  async #place(row: SuggestionRow): Promise<PlaceRows> {
+    const { db } = this.#parts;
+    const project = await db
+      .selectFrom("projects")
+      .selectAll()
+      .where("id", "=", row.project_id)
+      .executeTakeFirstOrThrow();
+    const environment = await db
+      .selectFrom("environments")
+      .selectAll()
+      .where("id", "=", row.environment_id)
+      .executeTakeFirstOrThrow();
+    return { project, environment };
+  }
+
+  #tell(row: SuggestionRow, message: string, fraction?: number): void {
+    this.#parts.onProgress(row.id, fraction === undefined ? { message } : { message, fraction });
+  }
+}
+
+/** One branch for one finding. */
+function branchOf(row: SuggestionRow): string {
+  return `tsdev/${row.detector}/${row.fingerprint}`;
+}
+
+/** Starts the worker that takes suggestions on; proofs measure time, so they run one at a time. */
+export async function workSuggestions(pipeline: Pipeline, queue: Queue): Promise<void> {
+  await queue.work<{ suggestionId: string }>(suggestionQueue, (job, signal) =>
+    pipeline.run(job.data.suggestionId, signal),
+  );
+}
