@@ -1,0 +1,151 @@
+// Traffic: customers who browse, buy and have orders shipped, spread evenly over some seconds.
+import { setTimeout as after } from "node:timers/promises";
+import { type Answer, type Client, clientOf } from "./client.ts";
+
+/** What one round asks for. */
+const mix = { orders: 140, catalog: 40, export: 36, checkout: 340, ship: 460 };
+
+/** How often a client tries a failed checkout or ship again, and how long it waits before. */
+const triesAgain = 3;
+const momentMs = 300;
+
+export interface TrafficOptions {
+  /** The shop's address, for example `http://shop.demo.localhost:3200`. */
+  url: string;
+  /** Which customers buy what, and in which order things happen. */
+  seed?: number;
+  /** How long one round is spread over; 0 goes as fast as `concurrency` allows. */
+  seconds?: number;
+  rounds?: number;
+  /** At most this many requests at once. */
+  concurrency?: number;
+  signal?: AbortSignal;
+  onProgress?: (soFar: TrafficResult) => void;
+}
+
+export interface TrafficResult {
+  /** Requests sent, those that were tried again included. */
+  requests: number;
+  /** Answers of 500 and above, and requests without an answer. */
+  failed: number;
+  /** Failed checkouts and ships that worked when they were tried again. */
+  healed: number;
+  /** Checkouts and ships that failed every time. */
+  givenUp: number;
+  orders: number;
+  catalog: number;
+  export: number;
+  checkouts: number;
+  shipped: number;
+  seconds: number;
+}
+
+/** Drives the shop and tells what happened. Each waiting order is shipped once; what fails is tried again after a moment. */
+export async function driveTraffic(options: TrafficOptions): Promise<TrafficResult> {
+  const { url, seed = 7, seconds = 20, rounds = 1, concurrency = 8, signal, onProgress } = options;
+  const client = clientOf(url, signal);
+  const started = performance.now();
+  const result: TrafficResult = {
+    requests: 0,
+    failed: 0,
+    healed: 0,
+    givenUp: 0,
+    orders: 0,
+    catalog: 0,
+    export: 0,
+    checkouts: 0,
+    shipped: 0,
+    seconds: 0,
+  };
+
+  async function send(...request: Parameters<Client["send"]>): Promise<Answer> {
+    const answer = await client.send(...request);
+    result.requests++;
+    if (isFailure(answer)) result.failed++;
+    result.seconds = (performance.now() - started) / 1000;
+    onProgress?.(result);
+    return answer;
+  }
+
+  /** Sends a request until it works, as a patient customer does. */
+  async function insist(path: string, body?: unknown): Promise<boolean> {
+    for (let attempt = 0; attempt <= triesAgain; attempt++) {
+      if (attempt > 0) await after(momentMs, undefined, { signal });
+      if (isFailure(await send("POST", path, body))) continue;
+      if (attempt > 0) result.healed++;
+      return true;
+    }
+    result.givenUp++;
+    return false;
+  }
+
+  try {
+    for (let round = 0; round < rounds; round++) {
+      const newest = JSON.parse((await send("GET", "/orders")).body || "[]") as { id: number }[];
+      const waiting = JSON.parse((await send("GET", `/orders/waiting?limit=${mix.ship}`)).body || "[]") as number[];
+      // The newest order names this round, so that its references are new in this shop and the same in an equal one.
+      const label = `web-${newest[0]?.id ?? 0}`;
+      const tasks = shuffled(seed, [
+        ...Array.from({ length: mix.orders }, () => async () => {
+          if (!isFailure(await send("GET", "/orders"))) result.orders++;
+        }),
+        ...Array.from({ length: mix.catalog }, () => async () => {
+          if (!isFailure(await send("GET", "/catalog"))) result.catalog++;
+        }),
+        ...Array.from({ length: mix.export }, () => async () => {
+          if (!isFailure(await send("GET", "/customers/export"))) result.export++;
+        }),
+        ...Array.from({ length: mix.checkout }, (_, number) => async () => {
+          if (await insist("/checkout", cart(seed, label, number))) result.checkouts++;
+        }),
+        ...waiting.map((id) => async () => {
+          if (await insist(`/orders/${id}/ship`)) result.shipped++;
+        }),
+      ]);
+      await paced(tasks, (seconds * 1000) / tasks.length, concurrency, signal);
+    }
+  } finally {
+    client.close();
+  }
+  result.seconds = (performance.now() - started) / 1000;
+  return result;
+}
+
+/** Starts one task every `everyMs` while no more than `limit` run, and waits for all. */
+async function paced(tasks: (() => Promise<void>)[], everyMs: number, limit: number, signal?: AbortSignal) {
+  const started = performance.now();
+  const running = new Set<Promise<void>>();
+  for (const [index, task] of tasks.entries()) {
+    const early = started + index * everyMs - performance.now();
+    if (early > 1) await after(early, undefined, { signal });
+    while (running.size >= limit) await Promise.race(running);
+    signal?.throwIfAborted();
+    const run = task().finally(() => running.delete(run));
+    running.add(run);
+  }
+  await Promise.all(running);
+}
+
+function isFailure({ status }: Answer): boolean {
+  return status === 0 || status >= 500;
+}
+
+/** What a customer buys: one or two products, never the last one, which is sold out. */
+function cart(seed: number, label: string, number: number) {
+  const first = 1 + ((seed * 31 + number * 17) % 58);
+  const lines = [{ productId: first, quantity: 1 + (number % 3) }];
+  if (number % 3 === 0) lines.push({ productId: first + 1, quantity: 1 });
+  const customerId = 1 + ((seed * 101 + number * 37) % 500);
+  return { reference: `${label}-${number}`, customerId, lines, paymentMethod: `pm_${customerId}` };
+}
+
+/** The same shuffle for the same seed (Fisher and Yates, with a linear congruential generator). */
+function shuffled<T>(seed: number, list: T[]): T[] {
+  let state = seed;
+  for (let index = list.length - 1; index > 0; index--) {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    const other = Math.floor((state / 2 ** 32) * (index + 1));
+    [list[index], list[other]] = [list[other] as T, list[index] as T];
+  }
+  return list;
+}
