@@ -4,7 +4,7 @@ import { basename, dirname, join } from "node:path";
 import { nanoid } from "nanoid";
 import { TsdevError } from "../../sdk/errors.ts";
 import type { GitCommand, GitRun } from "./git-command.ts";
-import type { CommitOnBranch } from "./git-host.ts";
+import type { CommitDescription, CommitOnBranch } from "./git-host.ts";
 import { branchName, commitHash, filePath, ourIdentity } from "./git-names.ts";
 
 const zero = "0".repeat(40);
@@ -24,7 +24,7 @@ export interface BareRepository {
   diff(base: string, head: string): Promise<string>;
   /** E-mail addresses of the authors of the commits that `head` has and `base` lacks. */
   authors(base: string, head: string): Promise<string[]>;
-  parents(commit: string): Promise<string[]>;
+  describe(commit: string): Promise<CommitDescription | null>;
   /** The commit by which `head` came into `base`: the merge that has it as second parent, else `head` itself. */
   mergeOf(head: string, base: string): Promise<string>;
   /** A merge commit of `head` into `base`, put on no branch yet; the conflicting paths where there is none. */
@@ -57,7 +57,8 @@ export function bareRepository(git: GitCommand, path: string): BareRepository {
   }
 
   async function isAncestor(ancestor: string, descendant: string): Promise<boolean> {
-    return (await run(["merge-base", "--is-ancestor", ancestor, descendant], { accept: [1] })).exitCode === 0;
+    // 128: one of the two is not a commit here, so it is in no history here.
+    return (await run(["merge-base", "--is-ancestor", ancestor, descendant], { accept: [1, 128] })).exitCode === 0;
   }
 
   async function move(ref: string, to: string, expected: string | null): Promise<boolean> {
@@ -171,8 +172,14 @@ export function bareRepository(git: GitCommand, path: string): BareRepository {
       return out === "" ? [] : [...new Set(out.split("\n"))];
     },
 
-    async parents(commit) {
-      return (await line(["show", "-s", "--format=%P", commit])).split(" ").filter(Boolean);
+    async describe(commit) {
+      if (!(await exists(commit))) return null;
+      const [parents = "", author = "", subject = ""] = (
+        await run(["show", "-s", "--format=%P%x00%ae%x00%s", "--no-show-signature", commit])
+      ).stdout
+        .trimEnd()
+        .split("\0");
+      return { parents: parents.split(" ").filter(Boolean), author, subject };
     },
 
     async mergeOf(head, base) {

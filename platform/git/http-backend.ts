@@ -7,10 +7,17 @@ import type { ReadableStream as WebStream } from "node:stream/web";
 import { bareRepository } from "./bare-repository.ts";
 import type { LocalGitHost } from "./local-host.ts";
 import { answerHook, type MovedBranch } from "./push-hook.ts";
-import type { GitService } from "./smart-http.ts";
 
 /** A push larger than this is refused by git itself. */
 const largestPush = "2g";
+
+/** Which of the three requests of the protocol this is. */
+export interface GitService {
+  path: "/info/refs" | "/git-upload-pack" | "/git-receive-pack";
+  service: "git-upload-pack" | "git-receive-pack";
+  /** True for the one request that moves refs. */
+  push: boolean;
+}
 
 export interface BackendRequest {
   host: LocalGitHost;
@@ -34,9 +41,9 @@ export async function serveBackend(call: BackendRequest): Promise<Response> {
       "receive.maxInputSize": largestPush,
       ...(hooks === null ? {} : { "core.hooksPath": hooks }),
     }),
-    stdio: ["pipe", "pipe", "pipe", "pipe", "pipe"],
+    stdio: hooks === null ? ["pipe", "pipe", "pipe"] : ["pipe", "pipe", "pipe", "pipe", "pipe"],
   });
-  const ended = once(child, "close").catch(() => undefined);
+  const ended = once(child, "exit").catch(() => undefined);
   const complaint = collect(child.stderr as Readable);
   const hook =
     hooks === null
@@ -83,7 +90,7 @@ export async function serveBackend(call: BackendRequest): Promise<Response> {
       await unreported();
     }
   }
-  return new Response(ReadableStream.from(body(head.rest)) as unknown as BodyInit, {
+  return new Response(ReadableStream.from(body(head.rest)), {
     status: head.status,
     headers: head.headers,
   });

@@ -15,13 +15,16 @@ import type { DatabaseSchema } from "../store/schema.ts";
 import { type BareRepository, bareRepository } from "./bare-repository.ts";
 import { checkGitVersion, type GitCommand, gitCommand } from "./git-command.ts";
 import type { GitHost, PullRequest, Repository } from "./git-host.ts";
-import { branchName, localLocation, ourIdentity } from "./git-names.ts";
+import { branchName, commitHash, localLocation, ourIdentity } from "./git-names.ts";
 import { comparison, endedOrNew, found, headOf, merge, type Place, settled } from "./local-merge.ts";
 import { localPullRequests, type ProjectOfRepository, type PullRequestRow } from "./local-pull-requests.ts";
 
 export interface LocalGitHost extends GitHost {
   readonly kind: "local";
-  /** Makes the project's repository, or finds it made; its location is the project's id. Needs no row of the project yet. */
+  /**
+   * Makes a repository, or finds it made. Its location is the given id, which must differ between all projects of all
+   * organizations. Needs no row of the project yet.
+   */
   createRepository(project: { id: string; defaultBranch: string }): Promise<Repository>;
   /** The same host, blind to every other organization. */
   forOrganization(organizationId: string): LocalGitHost;
@@ -83,7 +86,13 @@ function localHost(parts: Parts): LocalGitHost {
       .where("git_host", "=", "local")
       .where("git_location", "=", localLocation(location));
     if (parts.organizationId !== null) query = query.where("organization_id", "=", parts.organizationId);
-    const row = await query.executeTakeFirst();
+    const [row, another] = await query.limit(2).execute();
+    if (another) {
+      throw new TsdevError("internal", {
+        message: `two projects have their repository at ${location}`,
+        fix: "give each project a location of its own",
+      });
+    }
     if (!row) {
       throw new TsdevError("not_found", {
         message: `no project has its repository at ${location}`,
@@ -167,6 +176,12 @@ function localHost(parts: Parts): LocalGitHost {
     },
     async commit(location, change) {
       return await (await repository(location)).commit(change);
+    },
+    async contains(location, commit, ancestor) {
+      return await (await repository(location)).isAncestor(commitHash(ancestor), commitHash(commit));
+    },
+    async describe(location, commit) {
+      return await (await repository(location)).describe(commitHash(commit));
     },
     async file(location, commit, path) {
       return await (await repository(location)).file(commit, path);

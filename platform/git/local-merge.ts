@@ -63,7 +63,7 @@ export async function comparison(place: Place, row: PullRequestRow): Promise<{ b
   const head = await headOf(place, row);
   if (head === null) return null;
   if (row.state === "merged" && row.merge_commit !== null && row.merge_commit !== head) {
-    const [before] = await place.repo.parents(row.merge_commit);
+    const before = (await place.repo.describe(row.merge_commit))?.parents[0];
     return before === undefined ? null : { base: before, head };
   }
   const base = await place.repo.resolve(`refs/heads/${row.base_branch}`);

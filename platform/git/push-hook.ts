@@ -36,19 +36,23 @@ export async function answerHook(
   moved: (branches: MovedBranch[]) => Promise<string[]>,
 ): Promise<boolean> {
   for (const stream of [report, answer]) stream.on("error", () => {});
-  const refs: string[] = [];
-  let whole = false;
-  for await (const line of createInterface({ input: report })) {
-    if (line === ".") {
-      whole = true;
-      break;
+  try {
+    const refs: string[] = [];
+    for await (const line of createInterface({ input: report })) {
+      if (line !== ".") {
+        refs.push(line);
+        continue;
+      }
+      const lines = await moved(refs.flatMap(movedBranch));
+      answer.write(lines.map((text) => `${text}\n`).join(""));
+      return true;
     }
-    refs.push(line);
+    return false;
+  } finally {
+    // The end of the answer is what the hook waits for, whatever happened here.
+    answer.end();
+    report.destroy();
   }
-  if (!whole) return false;
-  const lines = await moved(refs.flatMap(movedBranch));
-  answer.end(lines.map((line) => `${line}\n`).join(""));
-  return true;
 }
 
 /** One line of post-receive's input, when it is a branch that still exists. */

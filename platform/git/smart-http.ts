@@ -1,7 +1,7 @@
 // Git over HTTP: fetch and push through `git http-backend`, streamed both ways, for whoever has a token.
 import { type Context, Hono } from "hono";
 import type { Principal, Role } from "../../sdk/operation.ts";
-import { serveBackend } from "./http-backend.ts";
+import { type GitService, serveBackend } from "./http-backend.ts";
 import type { LocalGitHost } from "./local-host.ts";
 import type { ProjectOfRepository } from "./local-pull-requests.ts";
 import { pushHooks } from "./push-hook.ts";
@@ -13,6 +13,8 @@ export interface ReceivedPush {
   /** Null where the push made the branch. */
   before: string | null;
   after: string;
+  /** The first line of the commit's message. */
+  message: string;
   principal: Principal;
 }
 
@@ -64,7 +66,8 @@ export function gitHttp({ host, authenticate, onPush }: GitHttpOptions): Hono {
       moved: async (branches) => {
         const lines: string[] = [];
         for (const { branch, before, after } of branches) {
-          const told = await onPush({ project, branch, before, after, principal }).catch((error: unknown) => [
+          const message = (await host.describe(project.location, after))?.subject ?? "";
+          const told = await onPush({ project, branch, before, after, message, principal }).catch((error: unknown) => [
             `${branch} was received but not recorded: ${error instanceof Error ? error.message : String(error)}`,
             "it is looked for again when the platform starts; or push again",
           ]);
@@ -76,14 +79,6 @@ export function gitHttp({ host, authenticate, onPush }: GitHttpOptions): Hono {
   });
 
   return app;
-}
-
-/** Which of the three requests of the protocol this is. */
-export interface GitService {
-  path: "/info/refs" | "/git-upload-pack" | "/git-receive-pack";
-  service: "git-upload-pack" | "git-receive-pack";
-  /** True for the one request that moves refs. */
-  push: boolean;
 }
 
 function serviceOf(c: Context): GitService | null {

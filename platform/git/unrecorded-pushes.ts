@@ -1,5 +1,6 @@
 // Pushes that git received and the store does not know: what a kill -9 between the two left behind, found at start.
 import type { Kysely } from "kysely";
+import { TsdevError } from "../../sdk/errors.ts";
 import type { DatabaseSchema } from "../store/schema.ts";
 import type { LocalGitHost } from "./local-host.ts";
 import type { ProjectOfRepository } from "./local-pull-requests.ts";
@@ -10,6 +11,9 @@ export interface UnrecordedPush {
   /** The commit that the store last knew of the branch. */
   before: string | null;
   after: string;
+  /** The first line of the commit's message. */
+  message: string;
+  cause: "push" | "merge";
 }
 
 /**
@@ -42,14 +46,20 @@ export async function unrecordedPushes({
       .execute();
     const known = new Map(recorded.map((push) => [push.branch, push.after_commit]));
     // A project whose repository was not made yet (we were killed in between) has nothing to find.
-    const branches = await host.branches(row.git_location).catch(() => []);
+    const branches = await host.branches(row.git_location).catch((error: unknown) => {
+      if (TsdevError.is(error) && error.code === "not_found") return [];
+      throw error;
+    });
     for (const { name, commit } of branches) {
       if (name.startsWith("tsdev/") || known.get(name) === commit) continue;
+      const message = (await host.describe(row.git_location, commit))?.subject ?? "";
       found.push({
         project: { id: row.id, organizationId: row.organization_id, name: row.name, location: row.git_location },
         branch: name,
         before: known.get(name) ?? null,
         after: commit,
+        message,
+        cause: message.startsWith("Merge pull request #") ? "merge" : "push",
       });
     }
   }
