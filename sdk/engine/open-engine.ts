@@ -1,0 +1,23 @@
+// Opens an engine: in memory, or durable on the app's Postgres.
+import { createLog } from "../log.ts";
+import type { Engine, EngineOptions } from "./engine.ts";
+import { MemoryStore } from "./memory-store.ts";
+import { PostgresStore } from "./postgres/postgres-store.ts";
+import { RunEngine } from "./run-engine.ts";
+
+/**
+ * Opens an engine. Throws `unavailable` when the database does not answer.
+ *
+ * @example
+ * const engine = await openEngine({ databaseUrl: process.env.DATABASE_URL });
+ * const { receipt } = await engine.execute(orderProcessing, { orderId: "o1" });
+ */
+export async function openEngine(options: EngineOptions = {}): Promise<Engine> {
+  const { databaseUrl, leaseMs = 10_000, closeMs = 10_000, connections = 4 } = options;
+  const log = options.log ?? createLog({ component: "tsdev-engine" });
+  if (!databaseUrl) log.info("workflow runs are in memory and end with this process; give databaseUrl to keep them");
+  const store = databaseUrl
+    ? await PostgresStore.open({ databaseUrl, leaseMs, connections })
+    : new MemoryStore(leaseMs);
+  return new RunEngine({ store, leaseMs, closeMs, log });
+}

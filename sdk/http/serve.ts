@@ -1,0 +1,122 @@
+// Serves an app on a port and stops it without a failed request: not ready, `Connection: close`, drain, close, exit.
+import type { Server as HttpServer, ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { createAdaptorServer } from "@hono/node-server";
+import type { Hono } from "hono";
+import type { Engine } from "../engine/engine.ts";
+import { TsdevError } from "../errors.ts";
+import { createLog } from "../log.ts";
+import { stateOf } from "./app-state.ts";
+
+export interface ServeOptions {
+  /** Default: `PORT`, else 3000. 0 takes a free one. */
+  port?: number;
+  /** Default: all interfaces. */
+  hostname?: string;
+  /** Closed at the end; default: the one of `createApp`. */
+  engine?: Engine;
+  /**
+   * How long after SIGTERM the app goes on serving with `Connection: close`, milliseconds. The default of 200 fits a
+   * router that drains first, as tsdev's does; behind a Kubernetes Service use 2,000 or more.
+   */
+  drainMs?: number;
+  /** How long requests in flight may take after that, milliseconds. Default 30,000. */
+  graceMs?: number;
+}
+
+export interface Server {
+  readonly port: number;
+  readonly url: string;
+  /** What SIGTERM does, without the exit. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Listens, carries on unfinished runs of the app's workflows, and stops on SIGTERM or SIGINT with exit code 0.
+ * Throws `port_taken`.
+ *
+ * @example
+ * await serve(app);
+ */
+export async function serve(app: Hono, options: ServeOptions = {}): Promise<Server> {
+  const { drainMs = 200, graceMs = 30_000 } = options;
+  const log = createLog({ component: "tsdev-http" });
+  const state = stateOf(app);
+  const engine = options.engine ?? (state && state.workflows.length > 0 ? await state.engine() : undefined);
+  const server = createAdaptorServer({ fetch: app.fetch }) as HttpServer;
+
+  const open = new Set<ServerResponse>();
+  let draining = false;
+  // Before the app's own listener, which may send the headers at once.
+  server.prependListener("request", (_request, response) => {
+    if (draining) response.shouldKeepAlive = false;
+    open.add(response);
+    response.once("close", () => open.delete(response));
+  });
+
+  await listen(server, options.port ?? Number(process.env.PORT ?? 3000), options.hostname);
+  if (engine && state) await engine.resume(state.workflows);
+  const { port } = server.address() as AddressInfo;
+  const url = `http://${options.hostname ?? "localhost"}:${port}`;
+  log.info(`listening on ${url}`);
+
+  let stopped: Promise<void> | undefined;
+  const stop = () => {
+    stopped ??= (async () => {
+      draining = true;
+      if (state) state.draining = true;
+      for (const response of open) if (!response.headersSent) response.shouldKeepAlive = false;
+      await sleep(drainMs);
+      await close(server, graceMs);
+      await engine?.close();
+    })();
+    return stopped;
+  };
+
+  const onSignal = (signal: NodeJS.Signals) => {
+    log.info(`${signal}: stopping`);
+    stop().then(
+      () => process.exit(0),
+      (error) => {
+        log.error("did not stop cleanly", { error });
+        process.exit(1);
+      },
+    );
+  };
+  process.once("SIGTERM", onSignal);
+  process.once("SIGINT", onSignal);
+  return {
+    port,
+    url,
+    stop: async () => {
+      process.off("SIGTERM", onSignal);
+      process.off("SIGINT", onSignal);
+      await stop();
+    },
+  };
+}
+
+function listen(server: HttpServer, port: number, hostname: string | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EADDRINUSE") return reject(error);
+      reject(
+        new TsdevError("port_taken", {
+          message: `port ${port} is in use`,
+          fix: "set PORT to a free one",
+          cause: error,
+        }),
+      );
+    });
+    server.listen(port, hostname, resolve);
+  });
+}
+
+/** Stops listening, waits for what is in flight, and cuts what takes longer than the grace. */
+async function close(server: HttpServer, graceMs: number): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+  await closed;
+  clearTimeout(cut);
+}

@@ -1,0 +1,24 @@
+// Contract: checks a value against a Zod schema and says in one TsdevError what is wrong and where.
+import type { z } from "zod";
+import { type ErrorCode, TsdevError } from "../errors.ts";
+
+/** The parsed value, or a TsdevError with the path of the first thing that is wrong. `what` names the value. */
+export async function checkContract<S extends z.ZodType>(
+  schema: S,
+  value: unknown,
+  what: string,
+  code: Extract<ErrorCode, "invalid_input" | "invalid_output"> = "invalid_input",
+): Promise<z.output<S>> {
+  const parsed = await schema.safeParseAsync(value);
+  if (parsed.success) return parsed.data;
+  const [first, ...others] = parsed.error.issues;
+  const path = first?.path.map(String).join(".") ?? "";
+  const place = path === "" ? "" : ` at "${path}"`;
+  const more = others.length === 0 ? "" : ` (and ${others.length} more)`;
+  throw new TsdevError(code, {
+    message: `${what} does not fit its contract${place}: ${first?.message ?? "invalid"}${more}`,
+    fix: code === "invalid_input" ? "send what the contract asks for" : "return what the contract says, or change it",
+    ...(path === "" ? {} : { path }),
+    cause: parsed.error,
+  });
+}

@@ -1,0 +1,59 @@
+// The names of spans and attributes that the SDK writes: analyzers, codemods and dashboards read them from here.
+
+/** The instrumentation scope of every span of the SDK. */
+export const tracerName = "@tsdev/sdk";
+
+/** One execution of a workflow: `workflow {name}`. */
+export const ATTR_WORKFLOW_NAME = "tsdev.workflow.name";
+/** The digest of the workflow's IR: the same as long as its graph and policies are the same. */
+export const ATTR_WORKFLOW_VERSION = "tsdev.workflow.version";
+export const ATTR_WORKFLOW_RUN_ID = "tsdev.workflow.run_id";
+/** True on the span of a worker that carried on a run which another one had begun. */
+export const ATTR_WORKFLOW_RESUMED = "tsdev.workflow.resumed";
+
+/** One node's execution in a run: `step {id}`. A finished step that is only read back makes no span. */
+export const ATTR_NODE_ID = "tsdev.node.id";
+/** `step` or `run`. */
+export const ATTR_NODE_OP = "tsdev.node.op";
+/** The procedure of a step; absent on `run` nodes, which are opaque. */
+export const ATTR_NODE_PROCEDURE = "tsdev.node.procedure";
+/** The id of the parallel node that a step is a branch of. */
+export const ATTR_NODE_PARALLEL = "tsdev.node.parallel";
+/** JSON array of the scope keys that the node read, names only. */
+export const ATTR_NODE_READS = "tsdev.node.reads";
+/** JSON array of the scope keys that the node wrote, names only. */
+export const ATTR_NODE_WRITES = "tsdev.node.writes";
+
+/** JSON array of the resources that the procedure declares to read; absent when effects are undeclared. */
+export const ATTR_PROCEDURE_EFFECTS_READS = "tsdev.procedure.effects.reads";
+/** JSON array of the resources that the procedure declares to write; absent when effects are undeclared. */
+export const ATTR_PROCEDURE_EFFECTS_WRITES = "tsdev.procedure.effects.writes";
+/** "true" or "false" as declared; absent when undeclared. */
+export const ATTR_PROCEDURE_IDEMPOTENT = "tsdev.procedure.idempotent";
+
+/** One attempt of a step: `attempt {n}`, counted from 1 within the worker that makes it. */
+export const ATTR_ATTEMPT_NUMBER = "tsdev.attempt.number";
+export const ATTR_ATTEMPT_MAX = "tsdev.attempt.max";
+/** How long the step waits before its next attempt, milliseconds; only when there is one. */
+export const ATTR_ATTEMPT_BACKOFF_MS = "tsdev.attempt.backoff_ms";
+export const ATTR_ATTEMPT_WILL_RETRY = "tsdev.attempt.will_retry";
+/** True when the error was one to retry and no attempt was left. */
+export const ATTR_ATTEMPT_EXHAUSTED = "tsdev.attempt.exhausted";
+/** SHA-256 of the attempt's input as canonical JSON: two attempts with one digest had one input. */
+export const ATTR_INPUT_DIGEST = "tsdev.input.digest";
+
+/** TsdevError code, else error code such as ECONNRESET, else `http_503` for errors with a status, else the class. */
+export const ATTR_ERROR_TYPE = "error.type";
+/** The author's file as the stack gives it, without `file://`. */
+export const ATTR_CODE_FILE_PATH = "code.file.path";
+/** On step spans the line of the node in its chain, on procedure spans the line of its declaration. */
+export const ATTR_CODE_LINE_NUMBER = "code.line.number";
+/** The route template that answered, for example `/orders/:id`. */
+export const ATTR_HTTP_ROUTE = "http.route";
+
+export const spanNames = {
+  workflow: (name: string) => `workflow ${name}`,
+  step: (id: string) => `step ${id}`,
+  attempt: (number: number) => `attempt ${number}`,
+  procedure: (name: string) => `procedure ${name}`,
+} as const;
