@@ -1,7 +1,7 @@
 // The shop over HTTP: its routes on the app that the SDK makes.
 import { type Engine, TsdevError } from "@tsdev/sdk";
-import { createApp } from "@tsdev/sdk/http";
-import type { Context, Hono } from "hono";
+import { createApp, problemOf, toResponse } from "@tsdev/sdk/http";
+import type { Hono } from "hono";
 import type { z } from "zod";
 import { catalogPage } from "./catalog.ts";
 import { type Cart, checkout } from "./checkout.ts";
@@ -9,10 +9,8 @@ import { customersCsv } from "./customers.ts";
 import { fulfilment } from "./fulfilment.ts";
 import { newestOrders, waitingOrders } from "./orders.ts";
 
-export const workflows = [checkout, fulfilment];
-
 export function shop(engine: Engine): Hono {
-  const app = createApp({ procedures: [], workflows: [], engine });
+  const app = createApp({ workflows: [checkout, fulfilment], engine });
 
   app.get("/", (c) => c.text("The shop is open. Try /catalog and /orders.\n"));
   app.get("/catalog", async (c) => c.json(await catalogPage()));
@@ -30,7 +28,7 @@ export function shop(engine: Engine): Hono {
       const { trackingCode, status } = await engine.execute(fulfilment, { orderId });
       return c.json({ orderId, trackingCode, status });
     } catch (error) {
-      return failure(c, error);
+      return failure(error);
     }
   });
   app.post("/checkout", async (c) => {
@@ -40,7 +38,7 @@ export function shop(engine: Engine): Hono {
       const { orderId, orderNumber, totalCents } = await engine.execute(checkout, cart);
       return c.json({ orderId, orderNumber, totalCents }, 201);
     } catch (error) {
-      return failure(c, error);
+      return failure(error);
     }
   });
   return app;
@@ -59,10 +57,10 @@ function number(text: string, path: string): number {
  * What the client hears of a failed run. The shop's own refusals, such as too little stock, go out as they are; the
  * failure of a partner is a 502, after which the client may simply send the same again.
  */
-function failure(c: Context, error: unknown): Response {
+function failure(error: unknown): Response {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if (TsdevError.is(cause) && cause.status < 500) return c.json({ error: cause.toJSON() }, cause.status as 400);
+    if (TsdevError.is(cause) && cause.status < 500) return toResponse(cause);
   }
-  if (TsdevError.is(error) && error.code === "step_failed") return c.json({ error: error.toJSON() }, 502);
-  throw error;
+  if (!TsdevError.is(error) || error.code !== "step_failed") throw error;
+  return Response.json({ ...problemOf(error), status: 502 }, { status: 502 });
 }

@@ -1,7 +1,7 @@
 // Starts the shop: the schema, the first stock, the workflows, then the server at PORT.
 import { openEngine } from "@tsdev/sdk";
 import { serve } from "@tsdev/sdk/http";
-import { shop, workflows } from "./app.ts";
+import { shop } from "./app.ts";
 import { databaseUrl } from "./database.ts";
 import { migrate } from "./migrations.ts";
 import { seed } from "./seed.ts";
@@ -9,5 +9,4 @@ import { seed } from "./seed.ts";
 await migrate();
 await seed();
 const engine = await openEngine({ databaseUrl });
-await engine.resume(workflows);
-serve(shop(engine), { engine });
+await serve(shop(engine), { engine });

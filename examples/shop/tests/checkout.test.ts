@@ -49,7 +49,7 @@ test("a checkout that is tried again after a failed payment takes the stock once
   const before = await stock(42);
   const failed = await shop.post("/checkout", cart(reference, 42, 2));
   assert.equal(failed.status, 502);
-  const { error } = (await failed.json()) as { error: { code: string; message: string; fix: string } };
+  const error = (await failed.json()) as { code: string; message: string; fix: string };
   assert.equal(error.code, "step_failed");
   assert.match(error.message, /charge-card/);
   assert.ok(error.fix);
@@ -62,7 +62,7 @@ test("a cart with more than there is in stock is refused, names the line, and ch
   const reference = firstThat("works", "payment", references());
   const response = await shop.post("/checkout", cart(reference, 43, 5));
   assert.equal(response.status, 409);
-  const { error } = (await response.json()) as { error: { code: string; message: string; path: string } };
+  const error = (await response.json()) as { code: string; message: string; path: string };
   assert.equal(error.code, "conflict");
   assert.match(error.message, /5 asked for, 4 left/);
   assert.equal(error.path, "lines.0.quantity");
@@ -89,7 +89,7 @@ test("a cart that makes no sense is refused with the place of the mistake", asyn
   ];
   for (const [body, status, path] of cases) {
     const response = await shop.post("/checkout", body);
-    const { error } = (await response.json()) as { error: { path: string } };
+    const error = (await response.json()) as { path: string };
     assert.deepEqual({ status: response.status, path: error.path }, { status, path });
   }
   assert.equal((await shop.post("/checkout")).status, 400);

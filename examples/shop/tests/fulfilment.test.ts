@@ -37,7 +37,7 @@ test("when the carrier fails every time the client hears which step, and the ord
     await pool.query("UPDATE orders SET status = 'paid', tracking_code = NULL WHERE id = $1", [id]);
     const failed = await shop.post(`/orders/${id}/ship`);
     assert.equal(failed.status, 502);
-    const { error } = (await failed.json()) as { error: { code: string; message: string; fix: string } };
+    const error = (await failed.json()) as { code: string; message: string; fix: string };
     assert.equal(error.code, "step_failed");
     assert.match(error.message, /ship-order/);
     assert.equal((await order(id)).status, "paid");
