@@ -1,0 +1,180 @@
+// Timing: both versions booted afresh several times, and in each boot the same requests in pairs of random order.
+//
+// Requests of one process are not independent of each other: each booted process has a speed of its own. So a boot is
+// the unit: its value is the median of its paired log ratios, and the interval is taken over boots.
+import type { z } from "zod";
+import type { RequestRecording } from "../../platform/telemetry/recording.ts";
+import { type BootOptions, boot, type Side } from "./boot.ts";
+import { newTraceId } from "./driver.ts";
+import { pinSessions } from "./pinning.ts";
+import type { ProofCondition } from "./proof.ts";
+import type { ProofServer } from "./proof-server.ts";
+import type { ProofDependencies, ProofRequest } from "./request.ts";
+import { median, quantile, ratioInterval } from "./statistics.ts";
+
+type Condition = z.infer<typeof ProofCondition>;
+
+export interface TimingPlan {
+  /** The template to clone; null when the app has no database. */
+  template: string | null;
+  boots: number;
+  /** False: reads, both sides share one clone. True: every boot gets a fresh clone for each side. */
+  writes: boolean;
+  /** Measured one after the other within each boot. */
+  conditions: { name: string; delayMs: number; pairs: number; limitMs: number }[];
+}
+
+export interface TimingResult {
+  conditions: Condition[];
+  /** Pairs in which the two sides answered with different bodies. Only counted for reads. */
+  unequal: number;
+  pairs: number;
+  /** Pairs that did not count because a side failed. */
+  failed: number;
+}
+
+const warmUp = { least: 12, most: 60, limitMs: 700 };
+/** A pair is counted also past the time limit until there are so many. */
+const fewestPairs = 8;
+/** Partners answer as slowly as recorded, up to this. */
+const longestAnswerMs = 250;
+
+interface Measured {
+  ratios: number[];
+  before: number[];
+  after: number[];
+}
+
+export async function measureTime(
+  plan: TimingPlan,
+  recordings: readonly RequestRecording[],
+  request: ProofRequest,
+  dependencies: ProofDependencies,
+  server: ProofServer | null,
+  core: number | null,
+): Promise<TimingResult> {
+  const measured = plan.conditions.map((): Measured => ({ ratios: [], before: [], after: [] }));
+  const result = { unequal: 0, pairs: 0, failed: 0 };
+  const shared =
+    server !== null && plan.template !== null && !plan.writes ? await server.clone(plan.template, "timing") : null;
+  for (let number = 1; number <= plan.boots; number += 1) {
+    dependencies.signal.throwIfAborted();
+    dependencies.progress(
+      `measuring ${plan.conditions[0]!.name}, boot ${number} of ${plan.boots}`,
+      (number - 1) / plan.boots,
+    );
+    const sides: Side[] = [];
+    try {
+      const own = async (part: string) =>
+        shared ?? (server !== null && plan.template !== null ? await server.clone(plan.template, part) : null);
+      const start = async (label: string, version: ProofRequest["base"], part: string) => {
+        const options: BootOptions = {
+          label,
+          version,
+          database: await own(part),
+          sink: { recordings: request.outgoing, retries: request.measure === "failures", longestMs: longestAnswerMs },
+          deterministic: false,
+          core,
+        };
+        const side = await boot(options, request, dependencies, server);
+        sides.push(side);
+        return side;
+      };
+      const started = await Promise.allSettled([
+        start("timing-base", request.base, "timing_base"),
+        start("timing-patch", request.patch, "timing_patch"),
+      ]);
+      for (const each of started) if (each.status === "rejected") throw each.reason;
+      const [before, after] = started.map((each) => (each as PromiseFulfilledResult<Side>).value) as [Side, Side];
+      const pairs = new PairRunner(before, after, recordings, plan.writes, result);
+      await pairs.run({ pairs: warmUp.most, least: warmUp.least, limitMs: warmUp.limitMs }, null);
+      if (server !== null && core !== null) {
+        const databases = [before.database, after.database].filter((name) => name !== null);
+        await pinSessions(server, databases, core);
+        await pairs.run({ pairs: 4, least: 4, limitMs: 0 }, null);
+      }
+      for (const [index, condition] of plan.conditions.entries()) {
+        for (const side of sides) side.proxy?.setDelay(condition.delayMs);
+        if (condition.delayMs > 0) await pairs.run({ pairs: 2, least: 2, limitMs: 0 }, null);
+        const boots: Measured = { ratios: [], before: [], after: [] };
+        await pairs.run({ pairs: condition.pairs, least: fewestPairs, limitMs: condition.limitMs }, boots);
+        if (boots.ratios.length === 0) continue;
+        measured[index]!.ratios.push(median(boots.ratios));
+        measured[index]!.before.push(...boots.before);
+        measured[index]!.after.push(...boots.after);
+      }
+    } finally {
+      await Promise.all(sides.map((side) => side.close().catch(() => {})));
+    }
+  }
+  return {
+    ...result,
+    conditions: plan.conditions.map(({ name }, index) => {
+      const { ratios, before, after } = measured[index]!;
+      return {
+        name,
+        boots: ratios.length,
+        p50Ms: { before: round(median(before)), after: round(median(after)) },
+        p50Ratio: ratioInterval(ratios),
+        p95Ms: { before: round(quantile(before, 0.95)), after: round(quantile(after, 0.95)) },
+      };
+    }),
+  };
+}
+
+const round = (ms: number): number => Math.round(ms * 1_000) / 1_000;
+
+/** Sends one recording to both sides after the other, in random order. */
+class PairRunner {
+  #next = 0;
+  readonly #before: Side;
+  readonly #after: Side;
+  readonly #recordings: readonly RequestRecording[];
+  readonly #writes: boolean;
+  readonly #result: { unequal: number; pairs: number; failed: number };
+
+  constructor(
+    before: Side,
+    after: Side,
+    recordings: readonly RequestRecording[],
+    writes: boolean,
+    result: { unequal: number; pairs: number; failed: number },
+  ) {
+    this.#before = before;
+    this.#after = after;
+    this.#recordings = recordings;
+    this.#writes = writes;
+    this.#result = result;
+  }
+
+  async run(limit: { pairs: number; least: number; limitMs: number }, into: Measured | null): Promise<void> {
+    const deadline = performance.now() + limit.limitMs;
+    for (let made = 0; made < limit.pairs && (made < limit.least || performance.now() < deadline); made += 1) {
+      const recording = this.#recordings[this.#next % this.#recordings.length]!;
+      this.#next += 1;
+      const firstIsBefore = Math.random() < 0.5;
+      const order = firstIsBefore ? [this.#before, this.#after] : [this.#after, this.#before];
+      const first = await send(order[0]!, recording);
+      const second = await send(order[1]!, recording);
+      const [left, right] = firstIsBefore ? [first, second] : [second, first];
+      if (into === null) continue;
+      if (left.status !== right.status || left.status === 0 || left.status >= 500) {
+        this.#result.failed += 1;
+        continue;
+      }
+      this.#result.pairs += 1;
+      if (!this.#writes && !left.body.equals(right.body)) this.#result.unequal += 1;
+      into.ratios.push(Math.log(right.ms / left.ms));
+      into.before.push(left.ms);
+      into.after.push(right.ms);
+    }
+  }
+}
+
+async function send(side: Side, recording: RequestRecording) {
+  side.sink.begin({ traceId: recording.traceId });
+  const traceId = newTraceId();
+  const answer = await side.driver.send(recording, { traceId, requestId: traceId });
+  side.sink.end();
+  return answer;
+}
