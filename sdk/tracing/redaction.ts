@@ -1,0 +1,143 @@
+// Redaction by value: what may leave the process in a recording or a span, and what stands in for the rest.
+import { createHash } from "node:crypto";
+
+/** Stands where a secret stood. */
+export const redacted = "[redacted]";
+
+/** Names of headers, JSON keys, form fields and query parameters whose values never leave, whatever they look like. */
+const secretName =
+  /^(?:authorization|proxy-authorization|cookie|set-cookie|.*(?:password|passwd|passphrase|secret|token|api[-_]?key|private[-_]?key|signature|credential|session[-_]?id|cvc|cvv).*)$/i;
+/** Keys that look like the ones above and hold no secret. */
+const harmlessName =
+  /(?:token|secret)[-_]?(?:type|count|limit|expires.*|name)$|^(?:max|total|prompt|completion)[-_]?tokens$/i;
+
+/** Whether a value under this name is a secret. */
+export function isSecretName(name: string): boolean {
+  return secretName.test(name) && !harmlessName.test(name);
+}
+
+const bearer = /\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}/gi;
+const jwt = /\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*/g;
+const prefixed =
+  /\b(?:sk|pk|rk)_(?:live|test)_[A-Za-z0-9]{8,}|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_[A-Za-z0-9_]{20,}|\bxox[abposr]-[A-Za-z0-9-]{10,}|\bAKIA[0-9A-Z]{16}\b|\bwhsec_[A-Za-z0-9]{16,}|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g;
+const urlCredentials = /(\b[a-z][a-z0-9+.-]*:\/\/)[^\s/:@]+:[^\s/@]+@/gi;
+// 32 characters or more of one run with a lower case letter, an upper case letter and a digit: UUIDs and hexadecimal
+// digests have no mixed case, words have no digits.
+const longSecret =
+  /(?<![A-Za-z0-9_+=-])(?=[A-Za-z0-9_+=-]*[a-z])(?=[A-Za-z0-9_+=-]*[A-Z])(?=[A-Za-z0-9_+=-]*\d)[A-Za-z0-9_+=-]{32,}/g;
+const cardNumber = /(?<![\d.-])[3-6]\d(?:[ -]?\d){11,17}(?![\d.-])/g;
+const email = /[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@([A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9-]+)+)/g;
+const redactedLocalPart = /^user-[0-9a-f]{10}$/;
+
+/** Whether a string of digits passes the check that every payment card number passes (ISO/IEC 7812, Luhn). */
+export function passesLuhn(digits: string): boolean {
+  let sum = 0;
+  for (let index = 0; index < digits.length; index += 1) {
+    let digit = digits.charCodeAt(digits.length - 1 - index) - 48;
+    if (index % 2 === 1) {
+      digit *= 2;
+      if (digit > 9) digit -= 9;
+    }
+    sum += digit;
+  }
+  return sum % 10 === 0;
+}
+
+function withoutCards(text: string): string {
+  return text.replace(cardNumber, (match) => {
+    const digits = match.replace(/\D/g, "");
+    return digits.length >= 13 && digits.length <= 19 && passesLuhn(digits) ? redacted : match;
+  });
+}
+
+// The same address always becomes the same address, so that a replayed look-up by it still finds one row or none.
+function withoutAddresses(text: string): string {
+  return text.replace(email, (match, domain: string) => {
+    const local = match.slice(0, match.length - domain.length - 1);
+    if (redactedLocalPart.test(local)) return match;
+    const digest = createHash("sha256").update(match.toLowerCase()).digest("hex").slice(0, 10);
+    return `user-${digest}@${domain}`;
+  });
+}
+
+/**
+ * A text without bearer tokens, JWTs, keys, card numbers, long secrets and the local parts of e-mail addresses.
+ * Redacting twice gives what redacting once gives.
+ */
+export function redactText(text: string): string {
+  let result = text;
+  if (text.length >= 8) {
+    result = result
+      .replace(urlCredentials, `$1${redacted}@`)
+      .replace(bearer, `$1 ${redacted}`)
+      .replace(jwt, redacted)
+      .replace(prefixed, redacted)
+      .replace(longSecret, redacted);
+    result = withoutCards(result);
+  }
+  return result.includes("@") ? withoutAddresses(result) : result;
+}
+
+/** A JSON value with every string redacted, and everything under a secret's name replaced. */
+export function redactValue(value: unknown, name?: string): unknown {
+  if (
+    name !== undefined &&
+    value !== null &&
+    typeof value !== "object" &&
+    typeof value !== "boolean" &&
+    isSecretName(name)
+  ) {
+    return redacted;
+  }
+  if (typeof value === "string") return redactText(value);
+  if (typeof value === "number") {
+    return Number.isInteger(value) && value > 3e12 && isCard(String(value)) ? 0 : value;
+  }
+  if (Array.isArray(value)) return value.map((item) => redactValue(item, name));
+  if (value !== null && typeof value === "object") {
+    const result: Record<string, unknown> = {};
+    for (const [key, item] of Object.entries(value)) {
+      Object.defineProperty(result, key, {
+        value: redactValue(item, key),
+        enumerable: true,
+        configurable: true,
+        writable: true,
+      });
+    }
+    return result;
+  }
+  return value;
+}
+
+// A bare number is a card only with 15 or 16 digits: times in milliseconds have 13.
+function isCard(digits: string): boolean {
+  return (digits.length === 15 || digits.length === 16) && /^[3-6]/.test(digits) && passesLuhn(digits);
+}
+
+/** A path with query, or a whole URL, with secrets in parameters and path replaced. */
+export function redactUrl(url: string): string {
+  const question = url.indexOf("?");
+  if (question < 0) return redactText(url);
+  const parameters = url
+    .slice(question + 1)
+    .split("&")
+    .map((pair) => {
+      const equals = pair.indexOf("=");
+      if (equals < 0) return redactText(pair);
+      const name = pair.slice(0, equals);
+      const value = pair.slice(equals + 1);
+      if (value !== "" && isSecretName(decoded(name))) return `${name}=${encodeURIComponent(redacted)}`;
+      const plain = decoded(value);
+      const clean = redactText(plain);
+      return clean === plain ? pair : `${name}=${encodeURIComponent(clean)}`;
+    });
+  return `${redactText(url.slice(0, question))}?${parameters.join("&")}`;
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part.replaceAll("+", " "));
+  } catch {
+    return part;
+  }
+}

@@ -1,0 +1,122 @@
+// Request recorder: turns sampled incoming requests and workflow runs into recordings.
+import type http from "node:http";
+import { type Span, TraceFlags, trace } from "@opentelemetry/api";
+import type { ReadableSpan } from "@opentelemetry/sdk-trace-base";
+import { ATTR_HTTP_ROUTE } from "@opentelemetry/semantic-conventions";
+import { tapIncoming } from "./body-tap.ts";
+import { bodyLimit, type Recording, recordedBody, recordedRequestHeaders } from "./recording.ts";
+import { redactUrl, redactValue } from "./redaction.ts";
+import { currentScope, isProbe, type RequestScope } from "./request-scope.ts";
+import { urlTemplate } from "./route.ts";
+import { isExcluded, RecordingSampler } from "./sampling.ts";
+
+/** Recordings are made when they are sent: until then this holds what they are made of. */
+export type PendingRecording = () => Recording | undefined;
+
+/** What `globalThis[Symbol.for("tsdev.recorder")]` offers to the workflows of the SDK, whichever copy of it runs. */
+export interface RunRecorder {
+  run(run: { workflow: string; runId: string; input: unknown; output: unknown; failed: boolean }): void;
+}
+
+export class RequestRecorder implements RunRecorder {
+  readonly #exclude: readonly string[];
+  readonly #keep: (recording: PendingRecording) => void;
+  readonly #sampler = new RecordingSampler();
+
+  constructor(exclude: readonly string[], keep: (recording: PendingRecording) => void) {
+    this.#exclude = exclude;
+    this.#keep = keep;
+  }
+
+  /** Opens the scope of a request; the span of the request is active. */
+  open(request: http.IncomingMessage, response: http.ServerResponse): RequestScope | undefined {
+    const span = sampledSpan(trace.getActiveSpan());
+    if (!span || isProbe(request)) return undefined;
+    const path = request.url ?? "/";
+    const template = urlTemplate(path);
+    if (isExcluded(this.#exclude, template, path.split("?", 1)[0] ?? path)) return undefined;
+    const method = request.method ?? "GET";
+    if (!this.#sampler.take(`${method} ${template}`, Date.now())) return undefined;
+    const { traceId, spanId } = span.spanContext();
+    this.#watch(request, response, span, { method, path, template });
+    return { id: undefined, recorded: { traceId, spanId }, determinism: undefined };
+  }
+
+  run(run: { workflow: string; runId: string; input: unknown; output: unknown; failed: boolean }): void {
+    const active = trace.getActiveSpan();
+    const span = sampledSpan(active);
+    if (!span || !this.#sampler.take(`run ${run.workflow}`, Date.now())) return;
+    const { traceId, spanId } = span.spanContext();
+    const started = (span as Partial<ReadableSpan>).startTime;
+    const now = Date.now();
+    const time = started ? started[0] * 1000 + started[1] / 1e6 : now;
+    const requestSpanId = currentScope()?.recorded?.spanId ?? null;
+    // The app may go on to change these objects, so they are written down now.
+    const input = plainJson(run.input);
+    const output = plainJson(run.output);
+    if (input === undefined || output === undefined) return;
+    this.#keep(() => ({
+      kind: "run",
+      traceId,
+      spanId,
+      time,
+      durationMs: Math.max(0, now - time),
+      workflow: run.workflow,
+      runId: run.runId,
+      input: redactValue(JSON.parse(input)),
+      output: redactValue(JSON.parse(output)),
+      failed: run.failed,
+      requestSpanId,
+    }));
+  }
+
+  #watch(
+    request: http.IncomingMessage,
+    response: http.ServerResponse,
+    span: Span,
+    known: { method: string; path: string; template: string },
+  ): void {
+    const time = Date.now();
+    const started = performance.now();
+    const body = tapIncoming(request);
+    const headers = recordedRequestHeaders(request.headers);
+    const { traceId, spanId } = span.spanContext();
+    response.once("close", () => {
+      const durationMs = performance.now() - started;
+      const status = response.statusCode;
+      const contentType = request.headers["content-type"];
+      this.#keep(() => {
+        const named = (span as Partial<ReadableSpan>).attributes?.[ATTR_HTTP_ROUTE];
+        const route = typeof named === "string" ? named : known.template;
+        if (isExcluded(this.#exclude, route)) return undefined;
+        return {
+          kind: "request",
+          traceId,
+          spanId,
+          time,
+          durationMs,
+          method: known.method,
+          path: redactUrl(known.path),
+          route,
+          headers,
+          body: recordedBody(contentType, body.bytes, body.truncated),
+          status,
+        };
+      });
+    });
+  }
+}
+
+function sampledSpan(span: Span | undefined): Span | undefined {
+  return span && (span.spanContext().traceFlags & TraceFlags.SAMPLED) !== 0 ? span : undefined;
+}
+
+/** JSON of a value; undefined when it has none or more than a recording holds. */
+function plainJson(value: unknown): string | undefined {
+  try {
+    const text = JSON.stringify(value ?? null);
+    return text.length <= bodyLimit ? text : undefined;
+  } catch {
+    return undefined;
+  }
+}

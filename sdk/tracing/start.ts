@@ -1,0 +1,47 @@
+// Start: what `--import @tsdev/sdk/register` turns on, in the order that the parts need.
+import { Delivery } from "./delivery.ts";
+import { type AnyDelivery, flushAtExit } from "./exit.ts";
+import { OutgoingRecorder } from "./outgoing-recorder.ts";
+import { startContext, startTracing } from "./pipeline.ts";
+import { type PendingRecording, RequestRecorder } from "./request-recorder.ts";
+import { installRequestScopes } from "./request-scope.ts";
+import { readSettings, type Settings } from "./settings.ts";
+
+const recorderName = Symbol.for("tsdev.recorder");
+
+export async function start(env: NodeJS.ProcessEnv): Promise<void> {
+  const settings = readSettings(env);
+  const realNow = Date.now;
+  if (settings.tracing || settings.replay) startContext();
+  if (settings.replay) {
+    const { startReplay } = await import("./replay/replay.ts");
+    startReplay(settings.replay, settings.endpoint);
+  }
+  if (!settings.tracing) return;
+  const deliveries: AnyDelivery[] = [];
+  const outgoing = settings.recording ? startRecording(settings, deliveries) : undefined;
+  deliveries.push(startTracing(settings, outgoing, settings.replay?.deterministic ? realNow : undefined));
+  flushAtExit(deliveries);
+}
+
+function startRecording(settings: Settings, deliveries: AnyDelivery[]): OutgoingRecorder {
+  const delivery = new Delivery<PendingRecording>({
+    url: `${settings.endpoint}/v1/recordings`,
+    headers: settings.headers,
+    contentType: "application/json",
+    // A recording may hold 64 kB.
+    maxItems: 64,
+    delayMs: 500,
+    maxQueued: 5_000,
+    encode: (pending) => {
+      const recordings = pending.flatMap((make) => make() ?? []);
+      return Buffer.from(JSON.stringify({ recordings }));
+    },
+  });
+  deliveries.push(delivery);
+  const keep = (recording: PendingRecording) => delivery.add(recording);
+  const requests = new RequestRecorder(settings.recordExclude, keep);
+  installRequestScopes((request, response) => requests.open(request, response));
+  Object.defineProperty(globalThis, recorderName, { value: requests, configurable: true });
+  return new OutgoingRecorder(keep);
+}
