@@ -11,6 +11,8 @@ export interface GitRun {
   /** Text for standard input. */
   input?: string | Uint8Array;
   env?: Record<string, string>;
+  /** Settings for this run, handed over in the environment. */
+  config?: Record<string, string>;
   /** Exit codes that are answers, not failures; 0 always is. */
   accept?: number[];
   signal?: AbortSignal;
@@ -76,7 +78,7 @@ export function gitCommand(directory: string): GitCommand {
     environment,
     async run(args, options = {}) {
       const result = await execa("git", args, {
-        env: environment(options.env),
+        env: environment(options.env, options.config),
         extendEnv: false,
         input: options.input ?? "",
         cwd: options.cwd ?? directory,
