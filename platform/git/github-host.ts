@@ -58,10 +58,8 @@ export async function openGitHubHost(options: GitHubHostOptions): Promise<GitHos
       : (options.gitUrl ?? null);
   const oneAtATime = serial();
 
-  const on = <T>(location: string, ask: (name: RepositoryName) => Promise<T>): Promise<T> => {
-    const name = githubLocation(location);
-    return inOurWords(location, () => ask(name));
-  };
+  const on = <T>(location: string, ask: (name: RepositoryName) => Promise<T>): Promise<T> =>
+    inOurWords(location, async () => await ask(githubLocation(location)));
 
   async function pull(name: RepositoryName, number: number): Promise<Pull> {
     const answer = await orNull(octokit.rest.pulls.get({ ...name, pull_number: number }));
