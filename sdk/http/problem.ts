@@ -30,8 +30,8 @@ export function problemOf(thrown: unknown, more: { runId?: string } = {}): Probl
 /** The answer for any thrown value. */
 export function toResponse(thrown: unknown, more: { runId?: string } = {}): Response {
   const problem = problemOf(thrown, more);
-  return new Response(JSON.stringify(problem), {
-    status: problem.status,
-    headers: { "content-type": "application/problem+json" },
-  });
+  const headers = new Headers({ "content-type": "application/problem+json" });
+  // The rest of the body is not read, so the connection cannot carry another request.
+  if (problem.code === "payload_too_large") headers.set("connection", "close");
+  return new Response(JSON.stringify(problem), { status: problem.status, headers });
 }

@@ -17,11 +17,18 @@ export type ScopeOf<S extends Pair> = { [P in S as P[0]]: P[1] };
 export type PairsOf<T> = T extends object
   ? T extends readonly unknown[]
     ? never
-    : { [K in keyof T & string]-?: readonly [K, T[K]] }[keyof T & string]
+    : KnownKeys<T> extends infer K extends keyof T & string
+      ? { [Key in K]-?: readonly [Key, T[Key]] }[K]
+      : never
   : never;
 
+/** The keys that are spelled out, without an index signature (an empty Zod object has one). */
+type KnownKeys<T> = keyof { [K in keyof T & string as string extends K ? never : K]: true };
+
 type IsAny<T> = 0 extends 1 & T ? true : false;
-type RequiredKeys<T> = { [K in keyof T & string]-?: object extends Pick<T, K> ? never : K }[keyof T & string];
+type RequiredKeys<T> = {
+  [K in keyof T & string]-?: string extends K ? never : object extends Pick<T, K> ? never : K;
+}[keyof T & string];
 type TypeAt<S extends Pair, K> = Extract<S, readonly [K, unknown]>[1];
 type Input<P extends AnyProcedure> = z.input<P["input"]>;
 type Output<P extends AnyProcedure> = z.output<P["output"]>;
@@ -31,8 +38,8 @@ export type StepId<P extends AnyProcedure, As> = As extends string ? As : P["nam
 export type StepPairs<P extends AnyProcedure, As> = As extends string ? readonly [As, Output<P>] : PairsOf<Output<P>>;
 
 type MistypedKeys<S extends Pair, I> = {
-  [K in keyof I & S[0] & string]-?: [TypeAt<S, K>] extends [I[K]] ? never : K;
-}[keyof I & S[0] & string];
+  [K in KnownKeys<I> & keyof I & S[0]]-?: [TypeAt<S, K>] extends [I[K]] ? never : K;
+}[KnownKeys<I> & keyof I & S[0]];
 
 type CheckReads<S extends Pair, P extends AnyProcedure> =
   IsAny<Input<P>> extends true
@@ -67,10 +74,10 @@ type CheckWrites<S extends Pair, Who extends string, Added extends Pair> = strin
     : TsdevTypeError<`step '${Who}' writes '${Added[0] & S[0]}', which the scope already has: nest its output with { as }`>;
 
 /** `unknown` when the step fits after the scope, else a sentence as a type. */
-export type CheckStep<S extends Pair, Ids extends string, P extends AnyProcedure, As, With> =
+export type CheckStep<S extends Pair, Ids extends string, P extends AnyProcedure, As, Mapped extends boolean> =
   CheckId<Ids, StepId<P, As>> extends TsdevTypeError<infer M>
     ? TsdevTypeError<M>
-    : ([With] extends [undefined] ? CheckReads<S, P> : unknown) extends TsdevTypeError<infer M>
+    : (Mapped extends true ? unknown : CheckReads<S, P>) extends TsdevTypeError<infer M>
       ? TsdevTypeError<M>
       : CheckWrites<S, P["name"], StepPairs<P, As>>;
 
@@ -86,16 +93,16 @@ type OtherNames<Ps extends readonly AnyProcedure[], I> = {
   [J in keyof Ps]: J extends I ? never : Ps[J]["name"];
 }[number];
 
-type CheckBranch<S extends Pair, Ids extends string, Ps extends readonly AnyProcedure[], I extends keyof Ps> =
-  CheckStep<S, Ids | OtherNames<Ps, I>, Ps[I] & AnyProcedure, undefined, undefined> extends TsdevTypeError<infer M>
+type CheckBranch<S extends Pair, Ids extends string, Ps extends readonly AnyProcedure[], I, P extends AnyProcedure> =
+  CheckStep<S, Ids | OtherNames<Ps, I>, P, undefined, false> extends TsdevTypeError<infer M>
     ? TsdevTypeError<M>
-    : [StepPairs<Ps[I] & AnyProcedure, undefined>[0] & OtherPairs<Ps, I>[0]] extends [never]
+    : [StepPairs<P, undefined>[0] & OtherPairs<Ps, I>[0]] extends [never]
       ? unknown
-      : TsdevTypeError<`two parallel branches write '${StepPairs<Ps[I] & AnyProcedure, undefined>[0] & OtherPairs<Ps, I>[0]}'`>;
+      : TsdevTypeError<`two parallel branches write '${StepPairs<P, undefined>[0] & OtherPairs<Ps, I>[0]}'`>;
 
 /** For each branch `unknown`, or the sentence that says why it does not fit. */
 export type CheckBranches<S extends Pair, Ids extends string, Ps extends readonly AnyProcedure[]> = {
-  [I in keyof Ps]: CheckBranch<S, Ids, Ps, I>;
+  [I in keyof Ps]: CheckBranch<S, Ids, Ps, I, Ps[I]>;
 };
 
 /** What a `run` node's function adds: the keys of the object it returns. */

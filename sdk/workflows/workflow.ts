@@ -40,8 +40,6 @@ export interface NodeCode {
   readonly source: SourceLocation | undefined;
 }
 
-type With<S extends Pair, P extends AnyProcedure> = (scope: ScopeOf<S>) => InputOf<P>;
-
 /** What the engine needs of a workflow; `Workflow` adds the types and the methods. */
 export interface AnyWorkflow {
   readonly kind: "workflow";
@@ -63,13 +61,13 @@ export interface Workflow<I extends z.ZodType, S extends Pair, Ids extends strin
    * Runs a procedure. It reads the scope's keys that its input contract names and adds those of its output.
    * `as` nests the output under one key (and names the node), `with` maps the scope to the input.
    */
-  step<
-    P extends AnyProcedure,
-    const As extends string | undefined = undefined,
-    W extends With<S, P> | undefined = undefined,
-  >(
-    procedure: P & CheckStep<S, Ids, P, As, W>,
-    options?: { as?: As; with?: W },
+  step<P extends AnyProcedure, const As extends string | undefined = undefined>(
+    procedure: P & CheckStep<S, Ids, P, As, true>,
+    options: { as?: As; with: (scope: ScopeOf<S>) => InputOf<P> },
+  ): StepTail<I, S, StepPairs<P, As>, z.output<P["output"]>, Ids, StepId<P, As>>;
+  step<P extends AnyProcedure, const As extends string | undefined = undefined>(
+    procedure: P & CheckStep<S, Ids, P, As, false>,
+    options?: { as?: As; with?: undefined },
   ): StepTail<I, S, StepPairs<P, As>, z.output<P["output"]>, Ids, StepId<P, As>>;
 
   /** Runs procedures at the same time; when one fails the others still finish, then the run fails. */

@@ -1,0 +1,90 @@
+// The Postgres store passes the contract of run stores and holds its fence against takeovers and crashes.
+import pg from "pg";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type PostgresFixture, startPostgres } from "../postgres.fixture.ts";
+import { runStoreContract } from "../run-store.contract.ts";
+import { LeaseLost, type NewRun } from "../run-store.ts";
+import { PostgresStore } from "./postgres-store.ts";
+
+let postgres: PostgresFixture;
+const stores: PostgresStore[] = [];
+
+beforeAll(async () => {
+  postgres = await startPostgres();
+});
+afterAll(async () => {
+  await Promise.all(stores.map((store) => store.close()));
+  await postgres?.stop();
+});
+
+async function open(leaseMs = 60_000, databaseUrl = postgres.url): Promise<PostgresStore> {
+  const store = await PostgresStore.open({ databaseUrl, leaseMs, connections: 3 });
+  stores.push(store);
+  return store;
+}
+
+const newRun = (id: string): NewRun => ({
+  id,
+  workflow: "w",
+  version: "v1",
+  ir: { ir: 1, name: "w", nodes: [] },
+  input: {},
+  scope: {},
+  inputDigest: "d",
+  traceparent: null,
+});
+
+describe("postgres store", () => {
+  runStoreContract(open);
+
+  test("ten processes that open an empty database at once make its tables once", async () => {
+    const url = await postgres.database();
+    const opened = await Promise.all(Array.from({ length: 10 }, () => open(60_000, url)));
+    await expect(Promise.all(opened.map((store) => store.check()))).resolves.toBeDefined();
+  });
+
+  test("a step that races with a takeover in flight waits for it and is fenced off", async () => {
+    const store = await open();
+    await store.begin(newRun("race"));
+    const other = new pg.Client({ connectionString: postgres.url });
+    await other.connect();
+    await other.query("BEGIN");
+    await other.query("UPDATE tsdev.runs SET lease_epoch = lease_epoch + 1 WHERE id = 'race'");
+    const write = store.finishStep({ runId: "race", epoch: 1, node: "n", output: 1 });
+    const verdict = expect(write).rejects.toThrow(LeaseLost);
+    await waitForLock(other);
+    await other.query("COMMIT");
+    await other.end();
+    await verdict;
+    expect((await store.steps("race")).size).toBe(0);
+  });
+
+  test("steps are written through a crash and restart of Postgres, none lost", async () => {
+    const store = await open();
+    await store.begin(newRun("crash"));
+    const writes: Promise<void>[] = [];
+    for (let index = 0; index < 50; index++) {
+      writes.push(store.finishStep({ runId: "crash", epoch: 1, node: `n${index}`, output: index }));
+      if (index === 25) await writes[0];
+    }
+    const restarted = postgres.crashAndRestart();
+    for (let index = 50; index < 100; index++) {
+      writes.push(store.finishStep({ runId: "crash", epoch: 1, node: `n${index}`, output: index }));
+    }
+    await restarted;
+    await Promise.all(writes);
+    expect((await store.steps("crash")).size).toBe(100);
+  });
+
+  test("a database that does not answer is an error with a fix", async () => {
+    await expect(open(1_000, "postgres://nobody@127.0.0.1:1/none")).rejects.toMatchObject({ code: "unavailable" });
+  });
+});
+
+/** Until the step's insert waits for the row that the takeover holds. */
+async function waitForLock(client: pg.Client): Promise<void> {
+  for (;;) {
+    const { rows } = await client.query("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'");
+    if (rows.length > 0) return;
+  }
+}
