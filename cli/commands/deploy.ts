@@ -1,0 +1,42 @@
+// deploy: push a folder, then follow its deployment until it is live or has failed.
+import { resolve } from "node:path";
+import type { Deployment } from "../../platform/deployments/deployment.ts";
+import type { Project } from "../../platform/projects/project.ts";
+import { TsdevError } from "../../sdk/errors.ts";
+import { Client, findPlatform, writeLink } from "../client.ts";
+import { pushFolder } from "../git-push.ts";
+import { bold, dim, print, say } from "../output.ts";
+import { projectName } from "../project-name.ts";
+import type { EnvironmentFlags } from "./operate.ts";
+
+export async function deploy(dir: string, flags: EnvironmentFlags): Promise<void> {
+  const started = performance.now();
+  const folder = resolve(dir);
+  const client = new Client(await findPlatform(flags.data));
+  const name = await projectName(flags.project, folder);
+  const { project } = await client.call<{ project: Project }>("projects.create", { name });
+  const environment = project.environments.find((one) => one.name === flags.env);
+  if (!environment) {
+    throw new TsdevError("not_found", {
+      message: `project "${name}" has no environment "${flags.env}"`,
+      fix: `use one of: ${project.environments.map((one) => one.name).join(", ")}`,
+      path: "env",
+    });
+  }
+  const where = { project: name, environment: flags.env };
+  const pushed = await pushFolder(folder, project.git, environment.branch, client.address);
+  await writeLink(folder, { project: name }).catch(() => undefined);
+  say(dim(`pushed ${pushed.commit.slice(0, 7)} to ${environment.branch}`));
+
+  const { deployments } = await client.call<{ deployments: Deployment[] }>("deployments.list", where, { read: true });
+  const asked = deployments.find((one) => one.commit === pushed.commit && pushed.moved);
+  const { id } = asked ?? (await client.call<Deployment>("deployments.redeploy", where));
+  const settled = await client.call<Deployment>("deployments.wait", { deployment: id }, { read: true, progress: (line) => say(dim(line)) });
+  if (settled.status !== "live" && settled.status !== "superseded") {
+    throw new TsdevError(settled.reason?.code ?? "internal", settled.reason ?? { message: `the deployment is ${settled.status}`, fix: "push again" });
+  }
+  const seconds = (performance.now() - started) / 1000;
+  print({ deployment: settled.id, release: settled.release, url: settled.url, seconds, commit: settled.commit }, flags, () =>
+    `${bold(settled.url)}  ${settled.commit.slice(0, 7)} is live after ${seconds.toFixed(1)} s`,
+  );
+}

@@ -1,0 +1,37 @@
+// logs: the log of an environment, now and as it goes on.
+import type { LogRecord } from "../../platform/telemetry/trace.ts";
+import { colored, dim } from "../output.ts";
+import { type EnvironmentFlags, place } from "./operate.ts";
+
+interface LogFlags extends EnvironmentFlags {
+  follow: boolean;
+  since: string;
+  search?: string;
+  limit: number;
+}
+
+function show(record: LogRecord, json: boolean): void {
+  if (json) {
+    process.stdout.write(`${JSON.stringify(record)}\n`);
+    return;
+  }
+  const text = record.severity === "error" || record.severity === "fatal" ? colored("red", record.text) : record.text;
+  process.stdout.write(`${dim(record.time.slice(11, 23))} ${text}\n`);
+}
+
+export async function logs(flags: LogFlags): Promise<void> {
+  const { client, where } = await place(flags);
+  const filter = { ...where, since: flags.since, ...(flags.search ? { search: flags.search } : {}) };
+  if (flags.follow) {
+    const abort = new AbortController();
+    process.once("SIGINT", () => abort.abort());
+    try {
+      for await (const record of client.stream<LogRecord>("logs.follow", filter, abort.signal)) show(record, flags.json);
+    } catch (error) {
+      if (!abort.signal.aborted) throw error;
+    }
+    return;
+  }
+  const { records } = await client.call<{ records: LogRecord[] }>("logs.search", { ...filter, limit: flags.limit }, { read: true });
+  for (const record of records) show(record, flags.json);
+}

@@ -1,0 +1,125 @@
+// The command line: every command, its flags and help; exit codes 0 done, 1 the work failed, 2 used wrongly.
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { deploy } from "./commands/deploy.ts";
+import { init } from "./commands/init.ts";
+import { logs } from "./commands/logs.ts";
+import { mcp } from "./commands/mcp.ts";
+import { deployments, openDashboard, rollback, scale, variables } from "./commands/operate.ts";
+import { serve, stop } from "./commands/serve.ts";
+import { setupAgent } from "./commands/setup-agent.ts";
+import { suggestions } from "./commands/suggestions.ts";
+import { traces } from "./commands/traces.ts";
+import { fail } from "./output.ts";
+
+const wrongUse = 2;
+
+function whole(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!Number.isInteger(value) || value < least || value > most) {
+      throw new InvalidArgumentError(`use a whole number from ${least} to ${most}.`);
+    }
+    return value;
+  };
+}
+
+/** Options that most commands share. */
+function onPlatform(command: Command): Command {
+  return command
+    .option("--json", "print JSON alone on stdout", false)
+    .option("--data <dir>", "data directory of the platform on this machine");
+}
+
+function onEnvironment(command: Command): Command {
+  return onPlatform(command)
+    .option("--project <name>", "project (default: the linked one, else the name in package.json)")
+    .option("--env <name>", "environment", "production");
+}
+
+/** Runs a command's work; what it throws becomes the message, the fix and exit code 1. */
+function action<A extends unknown[]>(work: (...args: A) => Promise<void>): (...args: A) => Promise<void> {
+  return async (...args) => {
+    const options = args.find((arg): arg is A[number] & { json: boolean } => typeof arg === "object" && arg !== null && "json" in arg);
+    await work(...args).catch((error: unknown) => fail(error, { json: options?.json ?? false }));
+  };
+}
+
+export function program(): Command {
+  const tsdev = new Command("tsdev")
+    .description("Deploy, trace and improve TypeScript backends.")
+    .showHelpAfterError("(run the command with --help for its flags)")
+    .exitOverride();
+
+  onPlatform(tsdev.command("serve"))
+    .description("run the platform on this machine in the foreground")
+    .option("--port <n>", "port of everything; 0 takes a free one (default: 3200 or the next free one)", whole(0, 65_535))
+    .addHelpText("after", "\nExample:\n  npx tsdev serve --data ./.tsdev")
+    .action(action(serve));
+  onPlatform(tsdev.command("stop"))
+    .description("stop the platform on this machine; apps keep serving unless --all")
+    .option("--all", "end the apps, the router and the database server too", false)
+    .action(action(stop));
+  tsdev
+    .command("init")
+    .argument("[dir]", "folder of the app", ".")
+    .description("make a folder deployable, and say what was detected and written")
+    .option("--json", "print JSON alone on stdout", false)
+    .action(action(init));
+  onEnvironment(tsdev.command("deploy"))
+    .argument("[dir]", "folder of the app", ".")
+    .description("push, build, release and make live; follows the log until healthy or failed")
+    .addHelpText("after", "\nExample:\n  npx tsdev deploy ./my-app --project my-app")
+    .action(action(deploy));
+  onEnvironment(tsdev.command("deployments")).description("list deployments, newest first").action(action(deployments));
+  onEnvironment(tsdev.command("rollback"))
+    .argument("[deployment]", "default: the release before the live one")
+    .description("make an earlier release live again")
+    .action(action(rollback));
+  onEnvironment(tsdev.command("scale"))
+    .description("set how many instances run")
+    .requiredOption("--replicas <n>", "0 to 20", whole(0, 20))
+    .action(action(scale));
+  onEnvironment(tsdev.command("logs"))
+    .description("show or follow the log of an environment")
+    .option("--follow", "go on until Ctrl-C", false)
+    .option("--since <time>", "such as 15m, 1h, or an ISO time", "1h")
+    .option("--search <text>", "only lines with this text")
+    .option("--limit <n>", "at most so many lines", whole(1, 1000), 200)
+    .action(action(logs));
+  onEnvironment(tsdev.command("traces"))
+    .argument("[id]", "a trace's id: shows its spans")
+    .description("list traces, or show one")
+    .option("--slow", "slowest first", false)
+    .option("--error", "only traces with an error", false)
+    .option("--since <time>", "such as 15m, 1h, or an ISO time", "1h")
+    .action(action(traces));
+  onEnvironment(tsdev.command("suggestions"))
+    .argument("[id]", "a suggestion's id: shows it whole")
+    .description("the suggestions inbox")
+    .option("--apply", "open the pull request", false)
+    .option("--dismiss <reason>", "dismiss with a reason")
+    .option("--snooze <days>", "hide for some days", whole(1, 365))
+    .action(action(suggestions));
+  onEnvironment(tsdev.command("env"))
+    .description("set variables of an environment (they reach its next deployment), or list their names")
+    .argument("[assignments...]", "NAME=VALUE")
+    .addOption(new Option("--plain", "not secret: shown in proofs and not redacted").default(false))
+    .action(action(variables));
+  onPlatform(tsdev.command("open")).description("print a one-time link that opens the dashboard").action(action(openDashboard));
+  onPlatform(tsdev.command("mcp")).description("the MCP server on stdio").action(action(mcp));
+  onPlatform(tsdev.command("setup").command("agent"))
+    .description("write an assistant's configuration for the MCP server")
+    .addOption(new Option("--client <name>", "which assistant").choices(["cursor", "vscode", "claude", "codex", "zed"]))
+    .action(action(setupAgent));
+  return tsdev;
+}
+
+/** Runs the command line. */
+export async function main(argv: string[]): Promise<void> {
+  try {
+    await program().parseAsync(argv);
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    process.exitCode = error.exitCode === 0 ? 0 : wrongUse;
+  }
+}

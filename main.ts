@@ -1,0 +1,327 @@
+// Composes everything: opens the stores, collects the operations, mounts the faces, starts the workers.
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { Hono } from "hono";
+import { postgresSqlTypes } from "./agents/patches/postgres-sql-types.ts";
+import { cleanUpProofs } from "./agents/proof/clean-up.ts";
+import { suggestionOperations } from "./agents/suggestions/operations.ts";
+import { Pipeline, workSuggestions } from "./agents/suggestions/pipeline.ts";
+import { PipelineProgress } from "./agents/suggestions/pipeline-progress.ts";
+import { ReplayInput } from "./agents/suggestions/replay-input.ts";
+import { Suggestions } from "./agents/suggestions/suggestions.ts";
+import { mcpHttp } from "./mcp/http.ts";
+import { httpApi } from "./platform/api/http.ts";
+import { OperationRegistry } from "./platform/api/registry.ts";
+import { BuildCommands } from "./platform/builds/build-commands.ts";
+import { buildEnvironment } from "./platform/builds/build-environment.ts";
+import { BuildLogs } from "./platform/builds/build-log.ts";
+import { packSdk } from "./platform/builds/packed-sdk.ts";
+import { Releases } from "./platform/builds/releases.ts";
+import { sdkRegistry } from "./platform/builds/sdk-registry.ts";
+import { dashboardPages } from "./platform/control-plane/dashboard-pages.ts";
+import type { ControlPlaneFile, DataDirectory } from "./platform/control-plane/data-directory.ts";
+import { listen, type Listening } from "./platform/control-plane/listen.ts";
+import { pumpOutput } from "./platform/control-plane/pump-output.ts";
+import { AppDatabases } from "./platform/databases/app-databases.ts";
+import { Deployer, workDeployments } from "./platform/deployments/deployer.ts";
+import { Deployments } from "./platform/deployments/deployments.ts";
+import { deploymentOperations } from "./platform/deployments/operations.ts";
+import { openLocalGitHost } from "./platform/git/local-host.ts";
+import { pullRequestOperations } from "./platform/git/operations.ts";
+import { gitHttp } from "./platform/git/smart-http.ts";
+import { unrecordedPushes } from "./platform/git/unrecorded-pushes.ts";
+import { storeAudit } from "./platform/identity/audit.ts";
+import { Identity, tokenFrom } from "./platform/identity/identity.ts";
+import { identityOperations } from "./platform/identity/operations.ts";
+import { projectOperations } from "./platform/projects/operations.ts";
+import { Projects } from "./platform/projects/projects.ts";
+import { Variables } from "./platform/projects/variables.ts";
+import { openQueue } from "./platform/queue/bullmq-queue.ts";
+import { openLocalRuntime } from "./platform/runtime/local.ts";
+import { openOwnedProcesses } from "./platform/runtime/owned-processes.ts";
+import { openMasterKey } from "./platform/secrets/master-key.ts";
+import { Redactor } from "./platform/secrets/redactor.ts";
+import { openEmbeddedPostgres } from "./platform/store/embedded-postgres.ts";
+import { openStore } from "./platform/store/store.ts";
+import { openTelemetryStore } from "./platform/telemetry/clickhouse.ts";
+import { telemetryHttp } from "./platform/telemetry/ingest/http.ts";
+import { openLogs } from "./platform/telemetry/logs.ts";
+import { telemetryOperations } from "./platform/telemetry/operations.ts";
+import { openTraces } from "./platform/telemetry/traces.ts";
+import { TsdevError } from "./sdk/errors.ts";
+
+const root = dirname(fileURLToPath(import.meta.url));
+const registerUrl = pathToFileURL(join(root, "sdk/register.ts")).href;
+const analysisEveryMs = 60_000;
+const wantedOtlpPort = 4318;
+
+export interface PlatformOptions {
+  directory: DataDirectory;
+  /** Port of the router, through which everything is reached; undefined takes 3200 or the next free one. */
+  port: number | undefined;
+  env: NodeJS.ProcessEnv;
+}
+
+export interface Platform {
+  address: ControlPlaneFile;
+  /** True at the very first start, when the owner's token was made. */
+  firstStart: boolean;
+  /** A one-time link that opens the dashboard. */
+  loginLink(): Promise<string>;
+  /** Stops the control plane; with `all` also the apps, the router and the database server. */
+  close(options: { all: boolean }): Promise<void>;
+}
+
+/** Opens the platform on a data directory that this process holds. */
+export async function openPlatform({ directory, port, env }: PlatformOptions): Promise<Platform> {
+  const stop = new AbortController();
+  const { version } = JSON.parse(await readFile(join(root, "package.json"), "utf8")) as { version: string };
+  const nodeFolder = dirname(process.execPath);
+
+  // state, telemetry, queue
+  const postgres = env.DATABASE_URL
+    ? { url: env.DATABASE_URL, adminUrl: env.DATABASE_URL, stop: async () => undefined }
+    : await openEmbeddedPostgres({ directory: directory.join("postgres") });
+  const [store, telemetry] = await Promise.all([
+    openStore({ url: postgres.url }),
+    openTelemetryStore(env.CLICKHOUSE_URL ? { clickhouseUrl: env.CLICKHOUSE_URL } : { directory: directory.join("clickhouse") }),
+  ]);
+  const { db } = store;
+  const queue = await openQueue(env.REDIS_URL ? { redisUrl: env.REDIS_URL } : { postgresUrl: postgres.url });
+
+  // identity and secrets
+  const masterKey = await openMasterKey(directory.path);
+  const redactor = new Redactor();
+  const identity = new Identity(db, masterKey);
+  const owner = await identity.ensureOwner(directory.path);
+  redactor.set("owner", [owner.token]);
+
+  // what a killed control plane left behind
+  const processes = openOwnedProcesses(directory.path);
+  await processes.reapOwned();
+  await cleanUpProofs({ adminUrl: postgres.adminUrl, directory: directory.join("proofs") });
+
+  // the machine: runtime, databases, builds
+  const runtime = await openLocalRuntime({ directory: directory.join("runtime"), wantedPort: port, nodePath: process.execPath });
+  const databases = new AppDatabases({ adminUrl: postgres.adminUrl, key: masterKey.derive("app databases").toString("hex") });
+  const routerPort = new URL(runtime.routerUrl).port;
+  const host = (project: string, environment: string, service: string) =>
+    environment === "production" ? `${service}.${project}.localhost` : `${service}.${environment}.${project}.localhost`;
+  const environmentUrl = (project: string, environment: string, service: string) =>
+    `http://${host(project, environment, service)}:${routerPort}`;
+
+  const packedSdk = await packSdk({ sdkFolder: join(root, "sdk"), directory: directory.join("cache", "sdk"), nodeFolder });
+  const sdkManifest = JSON.parse(await readFile(join(root, "sdk/package.json"), "utf8")) as { dependencies: Record<string, string> };
+  let selfUrl = "";
+  const commands = new BuildCommands({
+    processes,
+    environment: async () => buildEnvironment({ from: env, nodeFolder, sdkRegistry: `${selfUrl}/npm/` }),
+    nodePath: process.execPath,
+    toolchain: JSON.stringify([process.version, process.platform, process.arch, packedSdk.digest]),
+  });
+
+  // nouns
+  const git = await openLocalGitHost({ directory: directory.join("git"), db, baseUrl: () => runtime.routerUrl });
+  const projects = new Projects({
+    db,
+    createRepository: (project) => git.createRepository(project),
+    gitUrl: (project) => `${runtime.routerUrl}/git/${project}.git`,
+    environmentUrl,
+  });
+  const variables = new Variables({ db, masterKey, redactor });
+  await variables.learnSecrets();
+  const logs = new BuildLogs(directory.join("builds", "logs"), redactor);
+  const releases = new Releases({ db, git, directory: directory.path, commands });
+  const deployments = new Deployments({ db, queue, projects, instances: (id) => runtime.status(id), url: environmentUrl });
+  const deployer = new Deployer({
+    db,
+    deployments,
+    releases,
+    logs,
+    runtime,
+    databases,
+    variables,
+    otlp: (scope) => ({ endpoint: runtime.routerUrl.replace("localhost", "127.0.0.1"), token: identity.ingestToken(scope) }),
+    registerUrl,
+    host,
+  });
+
+  // agents
+  const traces = openTraces(telemetry);
+  const logStore = openLogs(telemetry);
+  const suggestions = new Suggestions(db);
+  const progress = new PipelineProgress();
+  const pipeline = new Pipeline({
+    db,
+    suggestions,
+    deployments,
+    releases,
+    databases,
+    variables,
+    git,
+    queue,
+    reader: telemetry.reader,
+    replayInput: new ReplayInput(db, (organizationId, filter) => traces.recordingsFor(organizationId, filter)),
+    sqlTypes: postgresSqlTypes,
+    processes,
+    adminUrl: postgres.adminUrl,
+    directory: directory.path,
+    registerUrl,
+    nodePath: process.execPath,
+    links: {
+      trace: (traceId) => `${runtime.routerUrl}/traces/${traceId}`,
+      suggestion: (id) => `${runtime.routerUrl}/suggestions/${id}`,
+    },
+    onProgress: (id, event) => progress.tell(id, event),
+  });
+
+  const registry = new OperationRegistry({
+    audit: storeAudit(db),
+    redactor,
+    operations: [
+      ...identityOperations({ db, identity, dashboardUrl: () => runtime.routerUrl }),
+      ...projectOperations(projects, variables),
+      ...deploymentOperations({ db, deployments, projects, logs, runtime }),
+      ...telemetryOperations({ traces, logs: logStore, projects }),
+      ...pullRequestOperations({
+        project: async (organizationId, name) => {
+          const row = await projects.row(organizationId, name);
+          return { host: git.forOrganization(organizationId), location: row.git_location, defaultBranch: row.default_branch };
+        },
+        onMerge: async ({ organizationId, project, branch, before, after, message, principal }) => {
+          await deployments.onPush({ organizationId, project, branch, before, after, message, pushedBy: principal.id, cause: "merge" });
+          await pipeline.sync((await projects.row(organizationId, project)).id);
+        },
+      }),
+      ...suggestionOperations({ suggestions, pipeline, progress, projects, queue }),
+    ],
+  });
+
+  // faces
+  const app = new Hono();
+  app.get("/healthz", (c) => c.json({ status: "ok" }));
+  app.get("/readyz", (c) => c.json({ status: "ready" }));
+  app.route("/api/v1", httpApi({ registry, identity, url: () => runtime.routerUrl, version }));
+  app.route("/mcp", mcpHttp({ registry, identity, masterKey, version, url: () => runtime.routerUrl }));
+  const ingest = telemetryHttp({
+    store: telemetry,
+    authenticate: async (authorization) => {
+      const token = tokenFrom(authorization);
+      return token ? identity.ingestScope(token) : null;
+    },
+  });
+  app.route("/", ingest);
+  app.route(
+    "/npm",
+    sdkRegistry({ tarballPath: packedSdk.tarballPath, version: packedSdk.version, dependencies: sdkManifest.dependencies }),
+  );
+  app.route(
+    "/git",
+    gitHttp({
+      host: git,
+      authenticate: (token) => identity.principalOf(token),
+      onPush: async ({ project, branch, before, after, message, principal }) => {
+        const made = await deployments.onPush({
+          organizationId: project.organizationId,
+          project: project.name,
+          branch,
+          before,
+          after,
+          message,
+          pushedBy: principal.id,
+          cause: "push",
+        });
+        return pushAnswer(project.name, branch, made.map((row) => row.id), runtime.routerUrl);
+      },
+    }),
+  );
+  app.route("/", dashboardPages(join(root, "dashboard/dist")));
+
+  const listening: Listening[] = [];
+  const own = await listen(app, { port: 0 });
+  listening.push(own);
+  selfUrl = own.url;
+  await runtime.setControlPlane({ host: "127.0.0.1", port: own.port });
+  const otlp = await listen(new Hono().route("/", ingest), { port: wantedOtlpPort, orNextFree: true });
+  listening.push(otlp);
+
+  // carry on where the last one was stopped
+  await runtime.retain(await deployer.reconcile());
+  for (const push of await unrecordedPushes({ host: git, db })) {
+    await deployments.onPush({
+      organizationId: push.project.organizationId,
+      project: push.project.name,
+      branch: push.branch,
+      before: push.before,
+      after: push.after,
+      message: push.message,
+      pushedBy: "found at start",
+      cause: push.cause,
+    });
+  }
+  const pump = pumpOutput({ runtime, logs: logStore, db, redactor, signal: stop.signal });
+  await workDeployments(deployer, queue);
+  await workSuggestions(pipeline, queue);
+  const analysis = setInterval(() => void analyzeEverything(), analysisEveryMs).unref();
+
+  /** A regular look at every environment with something live; what it throws is told and tried again at the next one. */
+  async function analyzeEverything(): Promise<void> {
+    const rows = await db
+      .selectFrom("deployments")
+      .innerJoin("environments", "environments.id", "deployments.environment_id")
+      .innerJoin("projects", "projects.id", "deployments.project_id")
+      .select(["projects.name as project", "environments.name as environment", "deployments.organization_id as organization"])
+      .where("deployments.status", "=", "live")
+      .execute();
+    for (const row of rows) {
+      await projects
+        .environment(row.organization, row.project, row.environment)
+        .then((place) => pipeline.analyze(place))
+        .catch((error: unknown) => console.error(`analysis of ${row.project}/${row.environment}: ${TsdevError.from(error).message}`));
+    }
+  }
+
+  const address: ControlPlaneFile = {
+    pid: process.pid,
+    url: runtime.routerUrl,
+    dashboard: runtime.routerUrl,
+    mcp: `${runtime.routerUrl}/mcp`,
+    otlp: otlp.url,
+    git: `${runtime.routerUrl}/git`,
+    token: owner.token,
+  };
+  await directory.announce(address);
+
+  return {
+    address,
+    firstStart: owner.created,
+    loginLink: async () => {
+      const principal = await identity.principalOf(owner.token);
+      if (!principal) throw new TsdevError("internal", { message: "the owner's token is gone", fix: "start the platform again" });
+      return `${runtime.routerUrl}/login?code=${await identity.createLoginCode(principal)}`;
+    },
+    close: async ({ all }) => {
+      clearInterval(analysis);
+      stop.abort();
+      await queue.close();
+      await processes.endOwned();
+      await pump;
+      await Promise.all(listening.map((one) => one.close()));
+      if (all) await runtime.stopAll();
+      else await runtime.close();
+      await telemetry.close();
+      await store.close();
+      if (all) await postgres.stop();
+      await directory.release();
+    },
+  };
+}
+
+function pushAnswer(project: string, branch: string, deployments: string[], url: string): string[] {
+  if (deployments.length > 0) {
+    return deployments.map((id) => `deployment ${id} is queued, follow it at ${url}/deployments/${id}`);
+  }
+  if (branch.startsWith("tsdev/")) return [];
+  return [`no environment of ${project} follows the branch ${branch}, so nothing is deployed; push to the branch of one`];
+}
