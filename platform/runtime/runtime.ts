@@ -28,6 +28,8 @@ export interface InstanceStatus {
   state: "starting" | "healthy" | "unhealthy" | "draining" | "exited";
   startedAt: string;
   exitCode: number | null;
+  /** How often the runtime started it again after it had ended by itself. */
+  restarts: number;
 }
 
 export interface StartFailure {
@@ -47,7 +49,7 @@ export interface OutputLine {
   /** Milliseconds since the epoch, when the line was read. */
   time: number;
   text: string;
-  /** Position after the line in the instance's log file, so that a reader can go on from there after a restart. */
+  /** Position after the line in the instance's output of this stream, counted over rotations: with instance and stream it names the line. */
   offset: number;
 }
 
@@ -69,8 +71,14 @@ export interface Runtime {
   stop(deploymentId: string): Promise<void>;
   /** What runs, by the processes themselves, not by memory. */
   status(deploymentId?: string): Promise<InstanceStatus[]>;
-  /** Every line from where it was last acknowledged; goes on until aborted. */
-  output(onLine: (line: OutputLine) => void, signal: AbortSignal): Promise<void>;
+  /**
+   * Every line from where it was last acknowledged; goes on until aborted. A line is acknowledged when `onLine` returns or,
+   * if it returns a promise, when that resolves; when it rejects, the line and those after it come again.
+   * After a kill the lines acknowledged in the last moments can come again, with the same instance, stream and offset.
+   */
+  output(onLine: (line: OutputLine) => void | Promise<void>, signal: AbortSignal): Promise<void>;
+  /** Stops every group that is not named: for the start of a control plane, which alone knows what should run. */
+  retain(deploymentIds: readonly string[]): Promise<void>;
   /** Address of the router, for example `http://localhost:3200`. */
   readonly routerUrl: string;
   /** Ends every instance and the router. */

@@ -1,0 +1,3 @@
+// An app that runs and never listens.
+console.log("working");
+setInterval(() => {}, 1000);
