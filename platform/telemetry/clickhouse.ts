@@ -1,0 +1,101 @@
+// The telemetry store: ClickHouse, in this process (chDB) or on a server, with its tables, its reads and its inserts.
+import { TsdevError } from "../../sdk/errors.ts";
+import { openEmbeddedEngine } from "./embedded-engine.ts";
+import type { TelemetryEngine } from "./engine.ts";
+import { InsertQueue } from "./ingest/insert-queue.ts";
+import type { IngestTable } from "./ingest/tables.ts";
+import { LogFeed } from "./log-feed.ts";
+import { migrateTelemetry } from "./migrate.ts";
+import type { QueryParams, TelemetryReader } from "./reader.ts";
+import { openServerEngine } from "./server-engine.ts";
+
+export interface TelemetryStore {
+  /** Read access: SELECTs under caps, which can change nothing. */
+  reader: TelemetryReader;
+  /**
+   * Stores RowBinary rows in the order of `columns`. Resolves when queries see them. Calls that come while an insert
+   * runs share the next one. Throws `rate_limited` when too much waits and `unavailable` when the engine fails.
+   */
+  insert(table: IngestTable, rows: Buffer, count: number): Promise<void>;
+  /** Log records of this process's inserts, as they are stored. */
+  logFeed: LogFeed;
+  close(): Promise<void>;
+}
+
+/** `keepExpired`: rows older than the tables' retention stay, for files that are analyzed and thrown away. */
+export interface TelemetryOptions {
+  keepExpired?: boolean;
+}
+
+/**
+ * Opens the store and brings its tables up to date. With a directory there can be one store in a process, and one process
+ * for a directory: a directory whose process was just killed is waited for.
+ */
+export async function openTelemetryStore(
+  where: { directory: string } | { clickhouseUrl: string },
+  options: TelemetryOptions = {},
+): Promise<TelemetryStore> {
+  const engine = await ("directory" in where
+    ? openEmbeddedEngine(where.directory)
+    : openServerEngine(where.clickhouseUrl));
+  try {
+    await migrateTelemetry(engine);
+    if (options.keepExpired === true) await engine.command("SYSTEM STOP TTL MERGES");
+  } catch (error) {
+    await engine.close();
+    throw readable(error);
+  }
+  const queue = new InsertQueue((table, rows) => engine.insert(table, rows));
+  return {
+    reader: { query: (sql, params) => query(engine, sql, params) },
+    insert: (table, rows, count) => queue.add(table, rows, count),
+    logFeed: new LogFeed(),
+    async close() {
+      await queue.close();
+      await engine.close();
+    },
+  };
+}
+
+async function query<Row>(engine: TelemetryEngine, sql: string, params: QueryParams = {}): Promise<Row[]> {
+  try {
+    const lines = await engine.select(sql, params);
+    return lines.split("\n").flatMap((line) => (line === "" ? [] : [parseRow<Row>(line)]));
+  } catch (error) {
+    throw readable(error);
+  }
+}
+
+/** Integers past 2^53, such as hashes, stay whole as text. */
+function parseRow<Row>(line: string): Row {
+  if (!/\d{16}/.test(line)) return JSON.parse(line) as Row;
+  const keepWhole = (_key: string, value: unknown, context?: { source?: string }) =>
+    typeof value === "number" && !Number.isSafeInteger(value) && /^-?\d+$/.test(context?.source ?? "")
+      ? context?.source
+      : value;
+  return JSON.parse(line, keepWhole) as Row;
+}
+
+function readable(error: unknown): TsdevError {
+  if (TsdevError.is(error)) return error;
+  const { type, message } = error as { type?: string; message: string };
+  if (type === "TIMEOUT_EXCEEDED") {
+    return new TsdevError("timeout", {
+      message: "the query took longer than a query may",
+      fix: "ask for a shorter time range",
+      cause: error,
+    });
+  }
+  if (type === "MEMORY_LIMIT_EXCEEDED" || type === "TOO_MANY_ROWS_OR_BYTES") {
+    return new TsdevError("unavailable", {
+      message: "the query needs more memory than a query may",
+      fix: "ask for a shorter time range",
+      cause: error,
+    });
+  }
+  return new TsdevError("internal", {
+    message: `ClickHouse refused: ${String(message).split("\n")[0]}`,
+    fix: "look at the log of the process; report it if it repeats",
+    cause: error,
+  });
+}

@@ -1,0 +1,153 @@
+// ClickHouse in this process: chDB behind the ClickHouse client, one data directory for each process.
+//
+// What chDB asks for (measured, see docs/decisions): rows never stand in a statement, because a blank line in them ends
+// it; settings are set once for each session, because they stay; every session runs one statement at a time, and those
+// that wait do so here and not on libuv's threads.
+import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { type ClickHouseClient, createClient } from "@clickhouse/client";
+import { TsdevError } from "../../sdk/errors.ts";
+import { directoryError } from "../store/private-file.ts";
+import { columnList, readSettings, type TelemetryEngine } from "./engine.ts";
+import { columns, type IngestTable } from "./ingest/tables.ts";
+import type { QueryParams } from "./reader.ts";
+
+/** The engine's own caps on a machine that runs everything else too, in bytes. */
+const serverArguments = [
+  "--max_server_memory_usage=1500000000",
+  "--mark_cache_size=134217728",
+  "--uncompressed_cache_size=0",
+  "--index_mark_cache_size=67108864",
+];
+
+/** The same interface, which each of the two packages declares for itself. */
+type ClientConnection = NonNullable<NonNullable<Parameters<typeof createClient>[0]>["connection"]>;
+
+/** How long a directory whose process was just killed may stay locked, in milliseconds. */
+const lockPatienceMs = 10_000;
+
+/** Opens the data directory. Throws `data_directory_held` when another process has it, `unavailable` without chDB. */
+export async function openEmbeddedEngine(directory: string): Promise<TelemetryEngine> {
+  const data = resolve(directory, "clickhouse");
+  const incoming = resolve(directory, "incoming");
+  try {
+    await mkdir(data, { recursive: true, mode: 0o700 });
+    await mkdir(incoming, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw directoryError(directory, error);
+  }
+  const [{ Session }, { createChdbConnection }] = await Promise.all([
+    import("chdb").catch(notInstalled),
+    import("chdb/connection").catch(notInstalled),
+  ]);
+  const root = await patiently(data, () => new Session(data, { connectionArgs: serverArguments }));
+  const connect = () =>
+    createClient({ connection: createChdbConnection({ path: data }) as unknown as ClientConnection });
+  const [writing, reading] = [connect(), connect()];
+  // A file of rows that a killed process left was never acknowledged.
+  for (const name of await readdir(incoming)) await rm(join(incoming, name), { force: true });
+  const set = Object.entries(readSettings).map(
+    ([name, value]) => `${name} = ${JSON.stringify(value).replaceAll('"', "'")}`,
+  );
+  await reading.command({ query: `SET ${set.join(", ")}` });
+  // Cannot be taken back in this session; it also closes file() and url().
+  await reading.command({ query: "SET readonly = 1" });
+  return new EmbeddedEngine(writing, reading, incoming, () => root.close());
+}
+
+class EmbeddedEngine implements TelemetryEngine {
+  readonly #writing: Turns;
+  readonly #reading: Turns;
+  readonly #incoming: string;
+  readonly #release: () => void;
+  #files = 0;
+
+  constructor(writing: ClickHouseClient, reading: ClickHouseClient, incoming: string, release: () => void) {
+    this.#writing = new Turns(writing);
+    this.#reading = new Turns(reading);
+    this.#incoming = incoming;
+    this.#release = release;
+  }
+
+  async command(sql: string): Promise<void> {
+    await this.#writing.run((client) => client.command({ query: sql }));
+  }
+
+  async insert(table: IngestTable, rows: readonly Buffer[]): Promise<void> {
+    const file = join(this.#incoming, `${this.#files++}.rows`);
+    const structure = columns[table].map(([name, type]) => `\`${name}\` ${type}`).join(", ");
+    const names = columnList(columns[table]);
+    const literal = (text: string) => `'${text.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`;
+    try {
+      await writeFile(file, rows, { mode: 0o600 });
+      await this.command(
+        `INSERT INTO ${table} (${names}) SELECT ${names} FROM file(${literal(file)}, RowBinary, ${literal(structure)})` +
+          " SETTINGS max_partitions_per_insert_block = 0",
+      );
+    } finally {
+      await rm(file, { force: true });
+    }
+  }
+
+  async select(sql: string, params: QueryParams): Promise<string> {
+    return this.#reading.run(async (client) => {
+      const result = await client.query({ query: sql, query_params: params, format: "JSONEachRow" });
+      return result.text();
+    });
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled([this.#writing.close(), this.#reading.close()]);
+    this.#release();
+  }
+}
+
+/** One statement at a time on a session. */
+class Turns {
+  readonly #client: ClickHouseClient;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(client: ClickHouseClient) {
+    this.#client = client;
+  }
+
+  run<T>(work: (client: ClickHouseClient) => Promise<T>): Promise<T> {
+    const turn = this.#last.then(() => work(this.#client));
+    this.#last = turn.catch(() => {});
+    return turn;
+  }
+
+  async close(): Promise<void> {
+    await this.#last;
+    await this.#client.close();
+  }
+}
+
+async function patiently<T>(directory: string, open: () => T): Promise<T> {
+  const deadline = Date.now() + lockPatienceMs;
+  for (;;) {
+    try {
+      return open();
+    } catch (cause) {
+      const message = cause instanceof Error ? cause.message : String(cause);
+      if (/one active data directory|Cannot open a session/.test(message)) throw TsdevError.from(cause);
+      if (Date.now() > deadline) {
+        throw new TsdevError("data_directory_held", {
+          message: `the telemetry in ${directory} cannot be opened: ${message}`,
+          fix: "stop the other process that uses this data directory, or choose another with --data DIR",
+          cause,
+        });
+      }
+      await delay(100);
+    }
+  }
+}
+
+function notInstalled(cause: unknown): never {
+  throw new TsdevError("unavailable", {
+    message: "the embedded ClickHouse (chdb) is not installed",
+    fix: "run `npm install` without --omit=optional, or set CLICKHOUSE_URL to a ClickHouse of your own",
+    cause,
+  });
+}

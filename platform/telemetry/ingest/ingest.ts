@@ -1,0 +1,166 @@
+// Ingest: takes a decoded request body of one signal and stores it for a tenant.
+import { createHash } from "node:crypto";
+import { z } from "zod";
+import type { TelemetryStore } from "../clickhouse.ts";
+import { Recording } from "../recording.ts";
+import { isObject, list } from "./any-value.ts";
+import { encodeLogs, readJsonLogs, readProtobufLogs, withinBounds } from "./log-rows.ts";
+import { ProtobufCursor } from "./protobuf.ts";
+import { encodeRecordings } from "./recording-rows.ts";
+import { encodeJsonSpans } from "./spans-json.ts";
+import { encodeProtobufSpans } from "./spans-protobuf.ts";
+import { liveBounds, type Tenant, type TimeBounds } from "./tables.ts";
+
+export type Encoding = "protobuf" | "json";
+
+/** What was stored and what was refused of a request, and why. */
+export interface IngestResult {
+  accepted: number;
+  rejected: number;
+  reason: string;
+}
+
+/** A body that is not what it says; nothing of it was stored. */
+export class MalformedBody extends Error {
+  override name = "MalformedBody";
+}
+
+/** How long an equal body is known again, in milliseconds: senders repeat what was not answered in time. */
+const repeatMs = 120_000;
+const repeatLimit = 4_096;
+
+/**
+ * Stores telemetry. Every method resolves when queries see the rows. A body that comes again from the same tenant, as
+ * senders do when an answer got lost, is stored once.
+ */
+export class Ingest {
+  readonly #store: TelemetryStore;
+  readonly #bounds: () => TimeBounds;
+  readonly #recent = new Map<string, { at: number; result: Promise<IngestResult> }>();
+
+  /** `bounds` says which times are kept; default is the tables' retention. */
+  constructor(store: TelemetryStore, bounds: () => TimeBounds = liveBounds) {
+    this.#store = store;
+    this.#bounds = bounds;
+  }
+
+  traces(body: Buffer, encoding: Encoding, tenant: Tenant): Promise<IngestResult> {
+    return this.#once("traces", body, tenant, async () => {
+      const { rows, ...result } = decoding(() =>
+        encoding === "protobuf"
+          ? encodeProtobufSpans(body, tenant, this.#bounds())
+          : encodeJsonSpans(parseJson(body), tenant, this.#bounds()),
+      );
+      await this.#store.insert("otel_traces", rows, result.accepted);
+      return result;
+    });
+  }
+
+  logs(body: Buffer, encoding: Encoding, tenant: Tenant): Promise<IngestResult> {
+    return this.#once("logs", body, tenant, async () => {
+      const read = decoding(() =>
+        encoding === "protobuf" ? readProtobufLogs(body, tenant) : readJsonLogs(parseJson(body), tenant),
+      );
+      const { kept, ...result } = withinBounds(read, this.#bounds());
+      await this.#store.insert("otel_logs", encodeLogs(kept), kept.length);
+      this.#store.logFeed.publish(kept);
+      return result;
+    });
+  }
+
+  /** Counts the data points of a metrics request, all of which are refused. */
+  metrics(body: Buffer, encoding: Encoding): IngestResult {
+    const rejected = decoding(() => (encoding === "protobuf" ? protobufPoints(body) : jsonPoints(parseJson(body))));
+    return { accepted: 0, rejected, reason: "metrics are not kept yet; traces and logs are" };
+  }
+
+  /** `{ recordings: Recording[], deployment? }` in JSON; an item that does not fit the contract is refused alone. */
+  recordings(body: Buffer, tenant: Tenant): Promise<IngestResult> {
+    return this.#once("recordings", body, tenant, async () => {
+      const request = decoding(() => parseJson(body));
+      const items = list(request.recordings).map((item) => Recording.safeParse(item));
+      const kept = items.flatMap((item) => (item.success ? [item.data] : []));
+      const index = items.findIndex((item) => !item.success);
+      const deployment = typeof request.deployment === "string" ? request.deployment : "";
+      const { rows, accepted, tooOld } = encodeRecordings(kept, tenant, deployment, this.#bounds());
+      await this.#store.insert("recordings", rows, accepted);
+      const reason =
+        index >= 0
+          ? `recordings.${index}: ${z.prettifyError(items[index]!.error!)}`
+          : tooOld > 0
+            ? "a recording is older than what is kept, or ahead of the clock by more than a day"
+            : "";
+      return { accepted, rejected: items.length - accepted, reason };
+    });
+  }
+
+  #once(signal: string, body: Buffer, tenant: Tenant, work: () => Promise<IngestResult>): Promise<IngestResult> {
+    const now = Date.now();
+    const key = createHash("sha256")
+      .update(JSON.stringify([signal, tenant.organizationId, tenant.project, tenant.environment]))
+      .update(body)
+      .digest("base64");
+    const before = this.#recent.get(key);
+    if (before !== undefined && now - before.at < repeatMs) return before.result;
+    const result = work();
+    this.#recent.set(key, { at: now, result });
+    result.catch(() => this.#recent.delete(key));
+    // A map keeps the order of insertion: the oldest come first.
+    for (const [old, { at }] of this.#recent) {
+      if (this.#recent.size <= repeatLimit && now - at < repeatMs) break;
+      this.#recent.delete(old);
+    }
+    return result;
+  }
+}
+
+/** Whatever a decoder throws is the sender's fault. */
+function decoding<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    throw new MalformedBody(cause instanceof Error ? cause.message : String(cause), { cause });
+  }
+}
+
+function parseJson(body: Buffer): Record<string, unknown> {
+  const value: unknown = JSON.parse(body.toString("utf8"));
+  if (!isObject(value)) throw new Error("the body is not a JSON object");
+  return value;
+}
+
+/** Fields of a Metric that hold data points: gauge, sum, histogram, exponential histogram, summary. */
+const pointFields = [5, 7, 9, 10, 11];
+
+function protobufPoints(body: Buffer): number {
+  let points = 0;
+  const walk = (cursor: ProtobufCursor, depth: number) => {
+    while (cursor.next()) {
+      // resource_metrics 1 > scope_metrics 2 > metrics 2 > one of the kinds > data_points 1
+      const deeper =
+        depth === 0 || depth === 4
+          ? cursor.field === 1
+          : depth === 3
+            ? pointFields.includes(cursor.field)
+            : cursor.field === 2;
+      if (!deeper) {
+        cursor.skip();
+        continue;
+      }
+      cursor.range();
+      if (depth === 4) points++;
+      else walk(cursor.inside(), depth + 1);
+    }
+  };
+  walk(new ProtobufCursor(body), 0);
+  return points;
+}
+
+function jsonPoints(request: Record<string, unknown>): number {
+  return list(request.resourceMetrics)
+    .filter(isObject)
+    .flatMap((resource) => list(resource.scopeMetrics).filter(isObject))
+    .flatMap((scope) => list(scope.metrics).filter(isObject))
+    .flatMap((metric) => Object.values(metric).filter(isObject))
+    .reduce((sum, kind) => sum + list(kind.dataPoints).length, 0);
+}

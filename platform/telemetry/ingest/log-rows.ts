@@ -1,0 +1,217 @@
+// Log records: OTLP in protobuf or JSON, and process output, as one shape and its rows.
+import { isObject, jsonValueText, list, protobufValueText } from "./any-value.ts";
+import { ProtobufCursor } from "./protobuf.ts";
+import { RowBinary } from "./row-binary.ts";
+import { type Attributes, find, jsonAttributes, jsonId, jsonTime, text, writeMap } from "./spans-json.ts";
+import type { EncodedRows, Tenant, TimeBounds } from "./tables.ts";
+
+/** One log record as it is stored. */
+export interface LogRow {
+  /** Nanoseconds since the epoch. */
+  time: bigint;
+  traceId: string;
+  spanId: string;
+  flags: number;
+  severityText: string;
+  /** 1 to 24 as OTLP has it, 0 where it is not known. */
+  severityNumber: number;
+  service: string;
+  body: string;
+  resource: Attributes;
+  scope: string;
+  attributes: Attributes;
+  tenant: Tenant;
+  deployment: string;
+}
+
+export function encodeLogs(rows: LogRow[]): Buffer {
+  const out = new RowBinary(Math.max(4096, rows.length * 256));
+  for (const row of rows) {
+    out.int64(row.time);
+    out.text(row.traceId);
+    out.text(row.spanId);
+    out.uint8(row.flags & 0xff);
+    out.text(row.severityText);
+    out.uint8(row.severityNumber);
+    out.text(row.service);
+    out.text(row.body);
+    writeMap(out, row.resource);
+    out.text(row.scope);
+    writeMap(out, row.attributes);
+    out.text(row.tenant.organizationId);
+    out.text(row.tenant.project);
+    out.text(row.tenant.environment);
+    out.text(row.deployment);
+  }
+  return out.bytes();
+}
+
+/** The record's own fields, before tenant and resource are known. */
+type OwnFields = Omit<LogRow, "service" | "resource" | "scope" | "tenant" | "deployment">;
+
+/** Reads an ExportLogsServiceRequest in protobuf. Throws `MalformedProtobuf`. */
+export function readProtobufLogs(body: Uint8Array, tenant: Tenant): LogRow[] {
+  const rows: LogRow[] = [];
+  for (const resourceLogs of messages(new ProtobufCursor(body), 1)) {
+    const parts = split(resourceLogs, 1, 2);
+    const resource = parts.head === null ? [] : protobufAttributes(parts.head, 1);
+    for (const scopeLogs of parts.rest) {
+      const scoped = split(scopeLogs, 1, 2);
+      const scope = scoped.head === null ? "" : protobufText(scoped.head, 1);
+      for (const record of scoped.rest) rows.push(withPlace(protobufRecord(record), resource, scope, tenant));
+    }
+  }
+  return rows;
+}
+
+/** Reads a parsed ExportLogsServiceRequest in JSON. */
+export function readJsonLogs(request: Record<string, unknown>, tenant: Tenant): LogRow[] {
+  const rows: LogRow[] = [];
+  for (const resourceLogs of list(request.resourceLogs).filter(isObject)) {
+    const resource = isObject(resourceLogs.resource) ? jsonAttributes(resourceLogs.resource.attributes) : [];
+    for (const scopeLogs of list(resourceLogs.scopeLogs).filter(isObject)) {
+      const scope = isObject(scopeLogs.scope) ? text(scopeLogs.scope.name) : "";
+      for (const record of list(scopeLogs.logRecords).filter(isObject)) {
+        rows.push(withPlace(jsonRecord(record), resource, scope, tenant));
+      }
+    }
+  }
+  return rows;
+}
+
+/** Splits off records whose time is out of bounds; a record without any time gets the present one. */
+export function withinBounds(rows: LogRow[], bounds: TimeBounds): { kept: LogRow[] } & Omit<EncodedRows, "rows"> {
+  const now = BigInt(Date.now()) * 1_000_000n;
+  const kept = rows.filter((row) => {
+    if (row.time === 0n) row.time = now;
+    return row.time >= bounds.from && row.time <= bounds.to;
+  });
+  const rejected = rows.length - kept.length;
+  return {
+    kept,
+    accepted: kept.length,
+    rejected,
+    reason: rejected === 0 ? "" : "a record is older than what is kept, or ahead of the clock by more than a day",
+  };
+}
+
+function withPlace(own: OwnFields, resource: Attributes, scope: string, tenant: Tenant): LogRow {
+  const service = find(resource, "service.name") ?? "unknown_service";
+  return { ...own, service, resource, scope, tenant, deployment: find(resource, "tsdev.deployment") ?? "" };
+}
+
+function protobufRecord(cursor: ProtobufCursor): OwnFields {
+  const own = emptyRecord();
+  let observed = 0n;
+  while (cursor.next()) {
+    if (cursor.field === 1) own.time = cursor.fixed64();
+    else if (cursor.field === 2) own.severityNumber = severityInRange(cursor.varint());
+    else if (cursor.field === 3) own.severityText = taken(cursor);
+    else if (cursor.field === 5) {
+      cursor.range();
+      own.body = protobufValueText(cursor.inside());
+    } else if (cursor.field === 6) {
+      cursor.range();
+      own.attributes.push(protobufAttribute(cursor.inside()));
+    } else if (cursor.field === 8) own.flags = cursor.fixed32();
+    else if (cursor.field === 9) own.traceId = takenId(cursor, 16);
+    else if (cursor.field === 10) own.spanId = takenId(cursor, 8);
+    else if (cursor.field === 11) observed = cursor.fixed64();
+    else cursor.skip();
+  }
+  own.time ||= observed;
+  return own;
+}
+
+function jsonRecord(record: Record<string, unknown>): OwnFields {
+  const number = typeof record.severityNumber === "number" ? record.severityNumber : 0;
+  return {
+    time: jsonTime(record.timeUnixNano) || jsonTime(record.observedTimeUnixNano),
+    traceId: jsonId(record.traceId, 16) ?? "",
+    spanId: jsonId(record.spanId, 8) ?? "",
+    flags: typeof record.flags === "number" ? record.flags : 0,
+    severityText: text(record.severityText),
+    severityNumber: severityInRange(number),
+    body: jsonValueText(record.body),
+    attributes: jsonAttributes(record.attributes),
+  };
+}
+
+function emptyRecord(): OwnFields {
+  return {
+    time: 0n,
+    traceId: "",
+    spanId: "",
+    flags: 0,
+    severityText: "",
+    severityNumber: 0,
+    body: "",
+    attributes: [],
+  };
+}
+
+function severityInRange(value: number): number {
+  return Number.isInteger(value) && value >= 0 && value <= 24 ? value : 0;
+}
+
+/** Cursors over every message of one field. */
+function messages(cursor: ProtobufCursor, field: number): ProtobufCursor[] {
+  return split(cursor, -1, field).rest;
+}
+
+/** The message of one field (the last, as protobuf has it) and those of another. */
+function split(
+  cursor: ProtobufCursor,
+  one: number,
+  many: number,
+): { head: ProtobufCursor | null; rest: ProtobufCursor[] } {
+  let head: ProtobufCursor | null = null;
+  const rest: ProtobufCursor[] = [];
+  while (cursor.next()) {
+    if (cursor.field !== one && cursor.field !== many) {
+      cursor.skip();
+      continue;
+    }
+    cursor.range();
+    if (cursor.field === one) head = cursor.inside();
+    else rest.push(cursor.inside());
+  }
+  return { head, rest };
+}
+
+function protobufAttributes(cursor: ProtobufCursor, field: number): Attributes {
+  return messages(cursor, field).map(protobufAttribute);
+}
+
+function protobufAttribute(cursor: ProtobufCursor): [string, string] {
+  let [key, value] = ["", ""];
+  while (cursor.next()) {
+    if (cursor.field === 1) key = taken(cursor);
+    else if (cursor.field === 2) {
+      cursor.range();
+      value = protobufValueText(cursor.inside());
+    } else cursor.skip();
+  }
+  return [key, value];
+}
+
+function protobufText(cursor: ProtobufCursor, field: number): string {
+  let value = "";
+  while (cursor.next()) {
+    if (cursor.field === field) value = taken(cursor);
+    else cursor.skip();
+  }
+  return value;
+}
+
+function taken(cursor: ProtobufCursor): string {
+  cursor.range();
+  return cursor.text();
+}
+
+function takenId(cursor: ProtobufCursor, length: number): string {
+  cursor.range();
+  if (cursor.end - cursor.start !== length) return "";
+  const hex = Buffer.from(cursor.bytes.subarray(cursor.start, cursor.end)).toString("hex");
+  return /^0+$/.test(hex) ? "" : hex;
+}

@@ -1,0 +1,195 @@
+// Logs: search in what is stored, and follow what arrives.
+import type { TelemetryStore } from "./clickhouse.ts";
+import type { LogRow } from "./ingest/log-rows.ts";
+import { find } from "./ingest/spans-json.ts";
+import type { QueryParams, TelemetryReader } from "./reader.ts";
+import { type Severity, severityNumber, severityOf } from "./severity.ts";
+import { nanoseconds, toCursor } from "./time-range.ts";
+import type { LogRecord } from "./trace.ts";
+
+/** Which records; `organizationId` comes from the principal, never from an input. */
+export interface LogFilter {
+  organizationId: string;
+  project: string;
+  environment: string;
+  deployment?: string;
+  /** Text in the body; in lower case throughout it is found in any case. */
+  search?: string;
+  /** This severity or a higher one. */
+  severity?: Severity;
+}
+
+export interface LogSearch extends LogFilter {
+  /** Milliseconds since the epoch. */
+  since?: number;
+  until?: number;
+  limit: number;
+  /** Sort key of the oldest record of the page before. */
+  cursor?: [time: string, tie: string];
+}
+
+export interface LogPage {
+  /** Newest last. */
+  logs: LogRecord[];
+  /** For the page of older records; null where there are none. */
+  cursor: string | null;
+}
+
+interface Row {
+  time: string;
+  tie: string;
+  TraceId: string;
+  SeverityNumber: number;
+  ServiceName: string;
+  Body: string;
+  instance: string;
+  stream: string;
+  Deployment: string;
+}
+
+/** The newest records that fit, oldest of them first. */
+export async function searchLogs(reader: TelemetryReader, search: LogSearch): Promise<LogPage> {
+  const { where, params } = conditions(search);
+  const rows = await reader.query<Row>(
+    `SELECT toString(toUnixTimestamp64Nano(Timestamp)) AS time,
+        toString(cityHash64(Body, TraceId, toString(LogAttributes))) AS tie,
+        TraceId, SeverityNumber, ServiceName, Body, Deployment,
+        ResourceAttributes['service.instance.id'] AS instance, LogAttributes['log.iostream'] AS stream
+      FROM otel_logs WHERE ${where}
+      ORDER BY Timestamp DESC, cityHash64(Body, TraceId, toString(LogAttributes)) DESC
+      LIMIT {limit:UInt32}`,
+    { ...params, limit: search.limit + 1 },
+  );
+  const page = rows.slice(0, search.limit);
+  const oldest = page.at(-1);
+  return {
+    logs: page.reverse().map((row) => ({
+      time: new Date(Number(BigInt(row.time) / 1_000_000n)).toISOString(),
+      project: search.project,
+      environment: search.environment,
+      deployment: row.Deployment || null,
+      instance: row.instance || null,
+      service: row.ServiceName,
+      severity: severityOf(row.SeverityNumber),
+      stream: row.stream || null,
+      text: row.Body,
+      traceId: row.TraceId || null,
+    })),
+    cursor: rows.length > search.limit && oldest !== undefined ? toCursor([oldest.time, oldest.tie]) : null,
+  };
+}
+
+function conditions(search: LogSearch): { where: string; params: QueryParams } {
+  const parts = ["Organization = {organization:String}", "Project = {project:String}"];
+  parts.push("Environment = {environment:String}");
+  const params: QueryParams = {
+    organization: search.organizationId,
+    project: search.project,
+    environment: search.environment,
+  };
+  if (search.deployment !== undefined) {
+    parts.push("Deployment = {deployment:String}");
+    params.deployment = search.deployment;
+  }
+  if (search.since !== undefined) {
+    parts.push("Timestamp >= fromUnixTimestamp64Nano({since:Int64})");
+    params.since = nanoseconds(search.since);
+  }
+  if (search.until !== undefined) {
+    parts.push("Timestamp < fromUnixTimestamp64Nano({until:Int64})");
+    params.until = nanoseconds(search.until);
+  }
+  if (search.severity !== undefined) {
+    // A severity of 0 is not known and counts as info.
+    parts.push("if(SeverityNumber = 0, 9, SeverityNumber) >= {severity:UInt8}");
+    params.severity = severityNumber(search.severity);
+  }
+  if (search.search !== undefined && search.search !== "") {
+    // The index of three-letter pieces serves LIKE alone.
+    const anyCase = search.search === search.search.toLowerCase();
+    parts.push(anyCase ? "positionCaseInsensitiveUTF8(Body, {search:String}) > 0" : "Body LIKE {search:String}");
+    params.search = anyCase ? search.search : `%${search.search.replaceAll(/[\\%_]/g, "\\$&")}%`;
+  }
+  if (search.cursor !== undefined) {
+    parts.push(
+      `(Timestamp, cityHash64(Body, TraceId, toString(LogAttributes)))
+        < (fromUnixTimestamp64Nano({cursorTime:Int64}), {cursorTie:UInt64})`,
+    );
+    [params.cursorTime, params.cursorTie] = search.cursor;
+  }
+  return { where: parts.join(" AND "), params };
+}
+
+/**
+ * Records as they arrive, until the signal aborts; with `since`, those stored before come first, each once. A follower
+ * that is too slow gets a record that says how many were left out.
+ */
+export async function* tailLogs(
+  store: TelemetryStore,
+  filter: LogFilter & { since?: number; limit?: number },
+  signal: AbortSignal,
+): AsyncGenerator<LogRecord> {
+  const feed = store.logFeed.follow((row) => matches(row, filter), signal);
+  const shown = new Set<string>();
+  if (filter.since !== undefined) {
+    const before = await searchLogs(store.reader, { ...filter, limit: filter.limit ?? 1_000 });
+    for (const record of before.logs) {
+      shown.add(identity(record));
+      yield record;
+    }
+  }
+  for await (const item of feed) {
+    if ("skipped" in item) {
+      yield notice(filter, `${item.skipped} lines were left out: they came faster than they were read`);
+      continue;
+    }
+    const record = toRecord(item.row);
+    // The first live records may have been stored in time for the search.
+    if (shown.delete(identity(record))) continue;
+    yield record;
+  }
+}
+
+function matches(row: LogRow, filter: LogFilter): boolean {
+  if (row.tenant.organizationId !== filter.organizationId) return false;
+  if (row.tenant.project !== filter.project || row.tenant.environment !== filter.environment) return false;
+  if (filter.deployment !== undefined && row.deployment !== filter.deployment) return false;
+  if (filter.severity !== undefined && (row.severityNumber || 9) < severityNumber(filter.severity)) return false;
+  if (filter.search === undefined || filter.search === "") return true;
+  const anyCase = filter.search === filter.search.toLowerCase();
+  return (anyCase ? row.body.toLowerCase() : row.body).includes(filter.search);
+}
+
+function toRecord(row: LogRow): LogRecord {
+  return {
+    time: new Date(Number(row.time / 1_000_000n)).toISOString(),
+    project: row.tenant.project,
+    environment: row.tenant.environment,
+    deployment: row.deployment || null,
+    instance: find(row.resource, "service.instance.id") || null,
+    service: row.service,
+    severity: severityOf(row.severityNumber),
+    stream: find(row.attributes, "log.iostream") || null,
+    text: row.body,
+    traceId: row.traceId || null,
+  };
+}
+
+function identity(record: LogRecord): string {
+  return JSON.stringify([record.time, record.instance, record.stream, record.text]);
+}
+
+function notice(filter: LogFilter, text: string): LogRecord {
+  return {
+    time: new Date().toISOString(),
+    project: filter.project,
+    environment: filter.environment,
+    deployment: filter.deployment ?? null,
+    instance: null,
+    service: "tsdev",
+    severity: "warn",
+    stream: null,
+    text,
+    traceId: null,
+  };
+}

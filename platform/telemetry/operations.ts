@@ -1,0 +1,110 @@
+// The operations of telemetry: search traces, read one, search logs, follow them.
+import { z } from "zod";
+import { type Operation, operation, type Principal, streamOperation } from "../../sdk/operation.ts";
+import { EnvironmentRef } from "../projects/project.ts";
+import type { TelemetryStore } from "./clickhouse.ts";
+import { searchLogs, tailLogs } from "./logs.ts";
+import { severities } from "./severity.ts";
+import { Cursor, Since } from "./time-range.ts";
+import { LogRecord, Trace, TraceSummary } from "./trace.ts";
+import { getTrace, noTrace, searchTraces } from "./traces.ts";
+
+const viewer = { role: "viewer", effect: "read", idempotent: true } as const;
+
+const Deployment = z.string().max(64).meta({ description: "only of this deployment (its id)" });
+
+const LogInput = EnvironmentRef.extend({
+  deployment: Deployment.optional(),
+  search: z
+    .string()
+    .max(500)
+    .optional()
+    .meta({ description: "text in the line; in lower case throughout it is found in any case" }),
+  severity: z.enum(severities).optional().meta({ description: "this severity or a higher one" }),
+});
+
+export interface TelemetryOperationOptions {
+  /** Throws `not_found` where the organization has no such environment; without it an unknown one is just empty. */
+  requireEnvironment?(principal: Principal, ref: { project: string; environment: string }): Promise<void>;
+}
+
+/** The organization is always the principal's. */
+export function telemetryOperations(telemetry: TelemetryStore, options: TelemetryOperationOptions = {}): Operation[] {
+  const known = async (principal: Principal, ref: { project: string; environment: string }) =>
+    options.requireEnvironment?.(principal, ref);
+
+  return [
+    operation({
+      name: "traces.search",
+      summary: "Search the traces of an environment, newest first: slow ones, failed ones, or those of one route",
+      input: EnvironmentRef.extend({
+        deployment: Deployment.optional(),
+        since: Since.prefault("1h").meta({ description: "how far back: 15m, 1h, 7d, or an ISO time" }),
+        slowerThanMs: z.number().min(0).max(86_400_000).optional().meta({ description: "only slower ones, in ms" }),
+        errorsOnly: z.boolean().default(false).meta({ description: "only traces with a failed span" }),
+        route: z.string().max(300).optional().meta({ description: "part of the route or name, such as /orders/:id" }),
+        limit: z.int().min(1).max(200).default(20),
+        cursor: Cursor.optional(),
+      }),
+      output: z.object({ traces: z.array(TraceSummary), cursor: z.string().nullable() }),
+      access: viewer,
+      faces: { mcp: "search_traces", cli: "traces" },
+      async handler(input, { principal }) {
+        await known(principal, input);
+        return searchTraces(telemetry.reader, principal.organizationId, input);
+      },
+    }),
+
+    operation({
+      name: "traces.get",
+      summary: "Show one trace with its spans in the order of time",
+      input: z.object({
+        traceId: z
+          .string()
+          .regex(/^[0-9a-fA-F]{32}$/, "a trace id is 32 hexadecimal digits")
+          .meta({ description: "32 hexadecimal digits, as traces.search gives it" }),
+      }),
+      output: Trace,
+      access: viewer,
+      faces: { mcp: "get_trace", cli: "traces" },
+      async handler(input, { principal }) {
+        const trace = await getTrace(telemetry.reader, principal.organizationId, input.traceId);
+        if (trace === null) throw noTrace(input.traceId);
+        return trace;
+      },
+    }),
+
+    operation({
+      name: "logs.search",
+      summary: "Search the logs of an environment; the newest lines that fit, newest last",
+      input: LogInput.extend({
+        since: Since.prefault("1h").meta({ description: "how far back: 15m, 1h, 7d, or an ISO time" }),
+        until: Since.optional().meta({ description: "only older ones: 15m, 1h, 7d ago, or an ISO time" }),
+        limit: z.int().min(1).max(1_000).default(100),
+        cursor: Cursor.optional(),
+      }),
+      output: z.object({ logs: z.array(LogRecord), cursor: z.string().nullable() }),
+      access: viewer,
+      faces: { mcp: "get_logs", cli: "logs" },
+      async handler(input, { principal }) {
+        await known(principal, input);
+        return searchLogs(telemetry.reader, { ...input, organizationId: principal.organizationId });
+      },
+    }),
+
+    streamOperation({
+      name: "logs.follow",
+      summary: "Follow the logs of an environment as they are written",
+      input: LogInput.extend({
+        since: Since.optional().meta({ description: "show lines from then on first: 15m, 1h, or an ISO time" }),
+      }),
+      output: LogRecord,
+      access: viewer,
+      faces: { cli: "logs" },
+      async *handler(input, { principal, signal }) {
+        await known(principal, input);
+        yield* tailLogs(telemetry, { ...input, organizationId: principal.organizationId }, signal);
+      },
+    }),
+  ];
+}

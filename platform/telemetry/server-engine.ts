@@ -1,0 +1,60 @@
+// ClickHouse on a server, through the same client over HTTP.
+import { Readable } from "node:stream";
+import { type ClickHouseClient, createClient } from "@clickhouse/client";
+import { TsdevError } from "../../sdk/errors.ts";
+import { columnList, readSettings, type TelemetryEngine } from "./engine.ts";
+import { columns, type IngestTable } from "./ingest/tables.ts";
+import type { QueryParams } from "./reader.ts";
+
+/** Connects to the server and database of a URL such as `http://user:password@host:8123/tsdev`. */
+export async function openServerEngine(url: string): Promise<TelemetryEngine> {
+  const writing = createClient({ url, request_timeout: 60_000 });
+  const reading = createClient({
+    url,
+    request_timeout: 60_000,
+    clickhouse_settings: { ...readSettings, readonly: "1" },
+  });
+  const ping = await writing.ping({ select: true });
+  if (!ping.success) {
+    await Promise.allSettled([writing.close(), reading.close()]);
+    throw new TsdevError("unavailable", {
+      message: `ClickHouse cannot be reached: ${ping.error.message}`,
+      fix: "check CLICKHOUSE_URL and that the server runs and knows this user",
+      cause: ping.error,
+    });
+  }
+  return new ServerEngine(writing, reading);
+}
+
+class ServerEngine implements TelemetryEngine {
+  readonly #writing: ClickHouseClient;
+  readonly #reading: ClickHouseClient;
+
+  constructor(writing: ClickHouseClient, reading: ClickHouseClient) {
+    this.#writing = writing;
+    this.#reading = reading;
+  }
+
+  async command(sql: string): Promise<void> {
+    await this.#writing.command({ query: sql });
+  }
+
+  async insert(table: IngestTable, rows: readonly Buffer[]): Promise<void> {
+    // Over HTTP the statement is in the address and the rows alone are the body.
+    const result = await this.#writing.exec({
+      query: `INSERT INTO ${table} (${columnList(columns[table])}) FORMAT RowBinary`,
+      values: Readable.from(rows, { objectMode: false }),
+      clickhouse_settings: { async_insert: 0, max_partitions_per_insert_block: "0" },
+    });
+    result.stream.resume();
+  }
+
+  async select(sql: string, params: QueryParams): Promise<string> {
+    const result = await this.#reading.query({ query: sql, query_params: params, format: "JSONEachRow" });
+    return result.text();
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled([this.#writing.close(), this.#reading.close()]);
+  }
+}
