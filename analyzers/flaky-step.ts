@@ -176,7 +176,8 @@ export const flakyStep = analyzer<FlakyStepCandidate, typeof FlakyStepOptions>({
     const params = scopeParams(scope);
     const nodes = await reader.query<NodeRow>(nodesSql(where), { ...params, minFailures: options.minFailures });
     if (nodes.length === 0) return [];
-    const key = (row: { service: string; workflow: string; node: string }) => `${row.service}/${row.workflow}/${row.node}`;
+    const key = (row: { service: string; workflow: string; node: string }) =>
+      `${row.service}/${row.workflow}/${row.node}`;
     const wanted = { ...params, nodes: nodes.map(key) };
     const calls = Map.groupBy(await reader.query<CallRow>(callsSql(where), wanted), key);
     const causes = Map.groupBy(await reader.query<CauseRow>(causesSql(where), wanted), key);
@@ -212,7 +213,9 @@ export const flakyStep = analyzer<FlakyStepCandidate, typeof FlakyStepOptions>({
     }
     const classes = transientShare(candidate);
     if (classes.transient < failures) {
-      const seen = Object.keys({ ...candidate.errorTypes, ...candidate.causes }).filter(Boolean).join(", ");
+      const seen = Object.keys({ ...candidate.errorTypes, ...candidate.causes })
+        .filter(Boolean)
+        .join(", ");
       const share = `${failures - classes.transient} of ${failures} failures`;
       return reject(candidate, "not-transient", `${share} are of a kind that a retry does not heal (${seen})`);
     }
@@ -222,7 +225,11 @@ export const flakyStep = analyzer<FlakyStepCandidate, typeof FlakyStepOptions>({
     }
     if (rate.high >= options.maxErrorRate) {
       const bound = `${(rate.high * 100).toFixed(0)} %`;
-      return reject(candidate, "outage", `${failures} of ${of} failed (up to ${bound}): an outage or a bug, not a flake`);
+      return reject(
+        candidate,
+        "outage",
+        `${failures} of ${of} failed (up to ${bound}): an outage or a bug, not a flake`,
+      );
     }
     const unsafe = whyUnsafe(candidate);
     if (unsafe !== null) return reject(candidate, unsafe.test, unsafe.reason);
@@ -233,7 +240,11 @@ export const flakyStep = analyzer<FlakyStepCandidate, typeof FlakyStepOptions>({
     const after = wilson(candidate.afterFailure.count, candidate.afterFailure.of);
     if (after.low > rate.high) {
       const share = `${candidate.afterFailure.count} of ${candidate.afterFailure.of}`;
-      return reject(candidate, "not-independent", `${share} attempts after a failure failed too: failures come together`);
+      return reject(
+        candidate,
+        "not-independent",
+        `${share} attempts after a failure failed too: failures come together`,
+      );
     }
     if (failures > 1 && candidate.failuresOfOneInput > failures * options.maxOneInput) {
       const share = `${candidate.failuresOfOneInput} of ${failures} failures`;
@@ -313,7 +324,8 @@ function whyUnsafe(candidate: FlakyStepCandidate): { test: string; reason: strin
     return { test: "no-idempotency-key", reason };
   }
   const partial = candidate.calls.find(
-    (call) => call.method === "" && (call.effect === "again" || call.effect === "unknown") && call.doneBeforeFailure > 0,
+    (call) =>
+      call.method === "" && (call.effect === "again" || call.effect === "unknown") && call.doneBeforeFailure > 0,
   );
   if (partial !== undefined) {
     const reason = `before the failure it had run \`${partial.target}\`: a retry would do that again. Use an upsert first`;

@@ -9,7 +9,9 @@ export function relativeFile(path: string): string | null {
   if (path === "") return null;
   const clean = path.replace(/^file:\/\//, "").replaceAll("\\", "/");
   if (!/^(\/|[A-Za-z]:\/)/.test(clean)) return clean.replace(/^(\.\/)+/, "");
-  const source = /^.*\/((?:src|app|lib|server|api|workflows|routes)\/.+)$/.exec(clean.replace(/^.*\/releases\/[^/]+\//, "/"));
+  const source = /^.*\/((?:src|app|lib|server|api|workflows|routes)\/.+)$/.exec(
+    clean.replace(/^.*\/releases\/[^/]+\//, "/"),
+  );
   if (/\/releases\/[^/]+\//.test(clean)) return clean.replace(/^.*\/releases\/[^/]+\//, "");
   return source?.[1] ?? clean;
 }

@@ -86,7 +86,10 @@ test("the fingerprint does not depend on lines, literals and the number of trace
   const moved = (trace: string) =>
     repeats(trace, 90).map((span) => ({
       ...span,
-      attributes: { ...span.attributes, ...(span.attributes?.["code.line.number"] ? { "code.line.number": "99" } : {}) },
+      attributes: {
+        ...span.attributes,
+        ...(span.attributes?.["code.line.number"] ? { "code.line.number": "99" } : {}),
+      },
     }));
   store.load([...moved("t5"), ...moved("t6")]);
   const second = await analyze(store.reader, scope, { only: ["n-plus-one"] });
@@ -98,18 +101,32 @@ test("the fingerprint does not depend on lines, literals and the number of trace
 
 test("literals in the text do not hide a repeat", async () => {
   const texts = Array.from({ length: 60 }, (_, n) => query("t1", n, `SELECT name FROM customers WHERE id = ${n}`, 41));
-  store.load(request("t1", "/literal", texts.map((span) => ({ ...span, ms: 1.5 }))));
+  store.load(
+    request(
+      "t1",
+      "/literal",
+      texts.map((span) => ({ ...span, ms: 1.5 })),
+    ),
+  );
   const { findings } = await analyze(store.reader, scope, { only: ["n-plus-one"] });
-  expect(findings.map((finding) => finding.evidence)).toMatchObject([{ statement: "SELECT name FROM customers WHERE id = ?" }]);
+  expect(findings.map((finding) => finding.evidence)).toMatchObject([
+    { statement: "SELECT name FROM customers WHERE id = ?" },
+  ]);
 });
 
 test("seven different queries, pages of one list and four repeats are left alone, each with its reason", async () => {
-  const different = ["a", "b", "c", "d", "e", "f", "g"].map((table, n) => query("t1", n, `SELECT * FROM ${table}`, 12 + n));
+  const different = ["a", "b", "c", "d", "e", "f", "g"].map((table, n) =>
+    query("t1", n, `SELECT * FROM ${table}`, 12 + n),
+  );
   const pages = Array.from({ length: 9 }, (_, n) =>
     query("t2", n, "SELECT id, name FROM customers WHERE id > $1 ORDER BY id LIMIT $2", 20),
   );
   const few = Array.from({ length: 4 }, (_, n) => query("t3", n, "SELECT * FROM lines WHERE id = $1", 30));
-  store.load([...request("t1", "/catalog", different), ...request("t2", "/export", pages), ...request("t3", "/few", few)]);
+  store.load([
+    ...request("t1", "/catalog", different),
+    ...request("t2", "/export", pages),
+    ...request("t3", "/few", few),
+  ]);
   const { findings, rejections } = await analyze(store.reader, scope, { only: ["n-plus-one"] });
   expect(findings).toEqual([]);
   expect(rejections.map(({ subject, test, file, line }) => ({ subject, test, file, line }))).toEqual(

@@ -196,7 +196,12 @@ export const parallelSteps = analyzer<ParallelStepsCandidate, typeof ParallelSte
         procedure: row.nextProcedure,
         reads: jsonArray(row.nextReads),
         writes: jsonArray(row.nextWrites),
-        effects: effectsOf(row.nextEffectReads, row.nextEffectWrites, row.nextUndeclared, of(row.service, row.nextNode)),
+        effects: effectsOf(
+          row.nextEffectReads,
+          row.nextEffectWrites,
+          row.nextUndeclared,
+          of(row.service, row.nextNode),
+        ),
         medianMs: row.nextMedianMs,
         failures: row.nextFailures,
       },
@@ -264,7 +269,9 @@ export const parallelSteps = analyzer<ParallelStepsCandidate, typeof ParallelSte
 function effectsOf(reads: string[], writes: string[], undeclared: number, calls: CallRow[]): StepEffects {
   const known = writes.length > 0 && undeclared === 0;
   const effects: StepEffects = {
-    declared: known ? { reads: [...new Set(reads.flatMap(jsonArray))], writes: [...new Set(writes.flatMap(jsonArray))] } : null,
+    declared: known
+      ? { reads: [...new Set(reads.flatMap(jsonArray))], writes: [...new Set(writes.flatMap(jsonArray))] }
+      : null,
     observed: { reads: [], writes: [] },
     unclear: [],
   };
@@ -307,7 +314,8 @@ function conflict(first: PairStep, second: PairStep): string | null {
 }
 
 function whyUnknown(step: PairStep): string | null {
-  if (step.effects.unclear.length > 0) return `what ${step.node} touches by \`${step.effects.unclear[0]}\` is not known`;
+  if (step.effects.unclear.length > 0)
+    return `what ${step.node} touches by \`${step.effects.unclear[0]}\` is not known`;
   if (step.effects.declared !== null) return null;
   const { observed } = step.effects;
   // Silence is no evidence: a step that shows no call at all may touch what no span tells.

@@ -43,7 +43,14 @@ export function describeStatement(text: string): Statement {
   const tag = Object.keys(tree)[0] ?? "";
   const kind = kinds[tag] ?? "other";
   const body = tree[tag] as Node;
-  const result: Statement = { kind, reads: [], writes: [], paging: null, repeatable: false, understood: kind !== "other" };
+  const result: Statement = {
+    kind,
+    reads: [],
+    writes: [],
+    paging: null,
+    repeatable: false,
+    understood: kind !== "other",
+  };
   if (!result.understood) return result;
 
   const names = new Set<string>();
