@@ -24,11 +24,12 @@ const dropped = new Set([
   "tracestate",
   "transfer-encoding",
   "upgrade",
+  "x-tsdev-replay-time",
   "x-tsdev-request-id",
 ]);
 
 export interface Driver {
-  /** `requestId` is what the tracing hook seeds its clock and its random numbers with: the same on both sides. */
+  /** `requestId` is what the tracing hook seeds random numbers with: the same on both sides. */
   send(recording: RequestRecording, ids: { traceId: string; requestId: string }): Promise<Answer>;
   close(): void;
 }
@@ -43,6 +44,8 @@ export function createDriver(port: number, limitMs: number, signal: AbortSignal)
         host: `127.0.0.1:${port}`,
         traceparent: `00-${traceId}-${randomBytes(8).toString("hex")}-01`,
         "x-tsdev-request-id": requestId,
+        // Where the hook is deterministic, the app's clock is at the time of the recording.
+        "x-tsdev-replay-time": String(Math.trunc(recording.time)),
       };
       for (const [name, value] of Object.entries(recording.headers)) {
         if (!dropped.has(name.toLowerCase())) headers[name] = value;

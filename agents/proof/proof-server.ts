@@ -162,11 +162,8 @@ export async function dropDeadProofs(adminUrl: string): Promise<number> {
     );
     let dropped = 0;
     for (const { prefix } of rows) {
-      const lock = await admin.query<{ got: boolean }>("SELECT pg_try_advisory_lock(hashtextextended($1, 0)) AS got", [
-        prefix,
-      ]);
       // Held: that proof lives, in this or in another control plane on the same server.
-      if (lock.rows[0]?.got !== true) continue;
+      if (!(await lockSoon(admin, prefix))) continue;
       await dropEverythingOf(admin, prefix);
       await admin.query("SELECT pg_advisory_unlock(hashtextextended($1, 0))", [prefix]);
       dropped += 1;
@@ -174,6 +171,21 @@ export async function dropDeadProofs(adminUrl: string): Promise<number> {
     return dropped;
   } finally {
     await admin.end();
+  }
+}
+
+/** Takes the lock of a proof; a killed prover's session needs a moment to notice. */
+async function lockSoon(admin: pg.Client, prefix: string): Promise<boolean> {
+  try {
+    await admin.query("SET lock_timeout = '2s'");
+    await admin.query("SELECT pg_advisory_lock(hashtextextended($1, 0))", [prefix]);
+    return true;
+  } catch (error) {
+    const lockNotAvailable = "55P03";
+    if ((error as { code?: string }).code === lockNotAvailable) return false;
+    throw error;
+  } finally {
+    await admin.query("RESET lock_timeout");
   }
 }
 

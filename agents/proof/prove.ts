@@ -4,7 +4,6 @@
 // and at ten times the rows. Everything made on the way (databases, role, slots, processes, files) is gone at the end,
 // and after a kill -9 `cleanUpProofs` ends what was left.
 import { mkdir, rm } from "node:fs/promises";
-import type { OwnedProcesses } from "../../platform/runtime/owned-processes.ts";
 import { TsdevError } from "../../sdk/errors.ts";
 import { type Check, readScript, runCheck } from "./checks.ts";
 import { compareVersions, type EqualityResult } from "./equality.ts";
@@ -12,12 +11,13 @@ import { normalisations } from "./observation.ts";
 import { isFailure } from "./outgoing-sink.ts";
 import { chooseCore } from "./pinning.ts";
 import type { Proof } from "./proof.ts";
-import { dropDeadProofs, ProofServer } from "./proof-server.ts";
+import { ProofServer } from "./proof-server.ts";
 import type { ProofDependencies, ProofRequest } from "./request.ts";
 import { type Selection, selectRequests } from "./selection.ts";
 import { makeScaledTemplate, makeTemplate, type Template } from "./template.ts";
 import { measureTime, type TimingPlan, type TimingResult } from "./timing.ts";
 
+export { cleanUpProofs } from "./clean-up.ts";
 export type { ProofDependencies, ProofMeasure, ProofRequest, ProofVersion } from "./request.ts";
 
 const rowScale = 10;
@@ -46,15 +46,6 @@ export async function prove(request: ProofRequest, dependencies: ProofDependenci
     await server?.close().catch(() => {});
     await rm(directory, { recursive: true, force: true }).catch(() => {});
   }
-}
-
-/**
- * Ends the processes and drops the databases, slots and roles of proofs whose prover was killed. Proofs that live,
- * in this or another control plane, are left alone. Call it at start.
- */
-export async function cleanUpProofs(dependencies: { adminUrl: string; processes: OwnedProcesses }): Promise<number> {
-  await dependencies.processes.reapOwned(["proof", "proof:*"]);
-  return dropDeadProofs(dependencies.adminUrl);
 }
 
 class Prover {
