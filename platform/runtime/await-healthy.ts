@@ -67,7 +67,7 @@ export async function awaitHealthy(
     const elapsed = performance.now() - began;
     const result = await probeReadiness(
       { host: probedHost, port, health },
-      Math.max(100, Math.min(5000, limits.healthTimeoutMs - elapsed)),
+      Math.ceil(Math.max(100, Math.min(5000, limits.healthTimeoutMs - elapsed))),
       signal,
     );
     if (result.ready) {

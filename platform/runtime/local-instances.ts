@@ -78,7 +78,13 @@ export class LocalInstances {
 
   /** Waits for an instance that runs already; ends it when it fails. */
   async awaitHealthy(instance: Instance, group: InstanceGroup, signal: AbortSignal): Promise<Launch | "port_lost"> {
-    const health = await awaitHealthy(instance, group.health, this.#options, signal);
+    let health: Awaited<ReturnType<typeof awaitHealthy>>;
+    try {
+      health = await awaitHealthy(instance, group.health, this.#options, signal);
+    } catch (error) {
+      await this.end(instance, 1000);
+      throw error;
+    }
     if (health.kind === "healthy") return { ok: true, instance };
     await this.end(instance, 1000);
     if (health.kind === "aborted") return canceled;

@@ -150,9 +150,9 @@ class Local implements LocalRuntime {
     });
   }
 
-  switchTo(deploymentId: string): Promise<void> {
+  async switchTo(deploymentId: string): Promise<void> {
     const record = this.#known(deploymentId);
-    return this.#services.run(serviceKey(record.group), async () => {
+    await this.#services.run(serviceKey(record.group), async () => {
       if (this.#groups.get(deploymentId) !== record) throw this.#unknown(deploymentId);
       const healthy = this.#instances.serving(deploymentId).filter((instance) => instance.record.healthy);
       if (healthy.length === 0 && record.group.replicas > 0) {
@@ -172,7 +172,7 @@ class Local implements LocalRuntime {
     });
   }
 
-  scale(deploymentId: string, replicas: number, signal: AbortSignal): Promise<StartResult> {
+  async scale(deploymentId: string, replicas: number, signal: AbortSignal): Promise<StartResult> {
     const record = this.#known(deploymentId);
     return this.#services.run(serviceKey(record.group), async () => {
       if (this.#groups.get(deploymentId) !== record) throw this.#unknown(deploymentId);
