@@ -2,10 +2,31 @@
 import type { TelemetryStore } from "./clickhouse.ts";
 import type { LogRow } from "./ingest/log-rows.ts";
 import { find } from "./ingest/spans-json.ts";
+import { LogSink, type ProcessLine } from "./log-sink.ts";
 import type { QueryParams, TelemetryReader } from "./reader.ts";
 import { type Severity, severityNumber, severityOf } from "./severity.ts";
 import { nanoseconds, toCursor } from "./time-range.ts";
 import type { LogRecord } from "./trace.ts";
+
+/** The log of one store: what processes print goes in, searches and followers get it out. */
+export interface Logs {
+  /** Takes lines; followers get them at once. Resolves when they are stored. */
+  write(lines: readonly ProcessLine[]): Promise<void>;
+  search(search: LogSearch): Promise<LogPage>;
+  tail(filter: LogFilter & { since?: number }, signal: AbortSignal): AsyncIterable<LogRecord>;
+  /** Stores what waits. */
+  close(): Promise<void>;
+}
+
+export function openLogs(store: TelemetryStore): Logs {
+  const sink = new LogSink(store);
+  return {
+    write: (lines) => sink.write(lines),
+    search: (search) => searchLogs(store.reader, search),
+    tail: (filter, signal) => tailLogs(store, filter, signal),
+    close: () => sink.close(),
+  };
+}
 
 /** Which records; `organizationId` comes from the principal, never from an input. */
 export interface LogFilter {
@@ -30,7 +51,7 @@ export interface LogSearch extends LogFilter {
 
 export interface LogPage {
   /** Newest last. */
-  logs: LogRecord[];
+  records: LogRecord[];
   /** For the page of older records; null where there are none. */
   cursor: string | null;
 }
@@ -63,7 +84,7 @@ export async function searchLogs(reader: TelemetryReader, search: LogSearch): Pr
   const page = rows.slice(0, search.limit);
   const oldest = page.at(-1);
   return {
-    logs: page.reverse().map((row) => ({
+    records: page.reverse().map((row) => ({
       time: new Date(Number(BigInt(row.time) / 1_000_000n)).toISOString(),
       project: search.project,
       environment: search.environment,
@@ -133,7 +154,7 @@ export async function* tailLogs(
   const shown = new Set<string>();
   if (filter.since !== undefined) {
     const before = await searchLogs(store.reader, { ...filter, limit: filter.limit ?? 1_000 });
-    for (const record of before.logs) {
+    for (const record of before.records) {
       shown.add(identity(record));
       yield record;
     }

@@ -1,13 +1,12 @@
 // The operations of telemetry: search traces, read one, search logs, follow them.
 import { z } from "zod";
-import { type Operation, operation, type Principal, streamOperation } from "../../sdk/operation.ts";
+import { type Operation, operation, streamOperation } from "../../sdk/operation.ts";
 import { EnvironmentRef } from "../projects/project.ts";
-import type { TelemetryStore } from "./clickhouse.ts";
-import { searchLogs, tailLogs } from "./logs.ts";
+import type { Logs } from "./logs.ts";
 import { severities } from "./severity.ts";
 import { Cursor, Since } from "./time-range.ts";
 import { LogRecord, Trace, TraceSummary } from "./trace.ts";
-import { getTrace, noTrace, searchTraces } from "./traces.ts";
+import { noTrace, type Traces } from "./traces.ts";
 
 const viewer = { role: "viewer", effect: "read", idempotent: true } as const;
 
@@ -23,16 +22,15 @@ const LogInput = EnvironmentRef.extend({
   severity: z.enum(severities).optional().meta({ description: "this severity or a higher one" }),
 });
 
-export interface TelemetryOperationOptions {
-  /** Throws `not_found` where the organization has no such environment; without it an unknown one is just empty. */
-  requireEnvironment?(principal: Principal, ref: { project: string; environment: string }): Promise<void>;
+export interface TelemetryOperationParts {
+  traces: Traces;
+  logs: Logs;
+  /** Throws `not_found` where the organization has no such environment. */
+  projects: { environment(organizationId: string, project: string, environment: string): Promise<unknown> };
 }
 
 /** The organization is always the principal's. */
-export function telemetryOperations(telemetry: TelemetryStore, options: TelemetryOperationOptions = {}): Operation[] {
-  const known = async (principal: Principal, ref: { project: string; environment: string }) =>
-    options.requireEnvironment?.(principal, ref);
-
+export function telemetryOperations({ traces, logs, projects }: TelemetryOperationParts): Operation[] {
   return [
     operation({
       name: "traces.search",
@@ -50,8 +48,8 @@ export function telemetryOperations(telemetry: TelemetryStore, options: Telemetr
       access: viewer,
       faces: { mcp: "search_traces", cli: "traces" },
       async handler(input, { principal }) {
-        await known(principal, input);
-        return searchTraces(telemetry.reader, principal.organizationId, input);
+        await projects.environment(principal.organizationId, input.project, input.environment);
+        return traces.search(principal.organizationId, input);
       },
     }),
 
@@ -59,7 +57,7 @@ export function telemetryOperations(telemetry: TelemetryStore, options: Telemetr
       name: "traces.get",
       summary: "Show one trace with its spans in the order of time",
       input: z.object({
-        traceId: z
+        trace: z
           .string()
           .regex(/^[0-9a-fA-F]{32}$/, "a trace id is 32 hexadecimal digits")
           .meta({ description: "32 hexadecimal digits, as traces.search gives it" }),
@@ -68,8 +66,8 @@ export function telemetryOperations(telemetry: TelemetryStore, options: Telemetr
       access: viewer,
       faces: { mcp: "get_trace", cli: "traces" },
       async handler(input, { principal }) {
-        const trace = await getTrace(telemetry.reader, principal.organizationId, input.traceId);
-        if (trace === null) throw noTrace(input.traceId);
+        const trace = await traces.get(principal.organizationId, input.trace);
+        if (trace === null) throw noTrace(input.trace);
         return trace;
       },
     }),
@@ -83,12 +81,12 @@ export function telemetryOperations(telemetry: TelemetryStore, options: Telemetr
         limit: z.int().min(1).max(1_000).default(100),
         cursor: Cursor.optional(),
       }),
-      output: z.object({ logs: z.array(LogRecord), cursor: z.string().nullable() }),
+      output: z.object({ records: z.array(LogRecord), cursor: z.string().nullable() }),
       access: viewer,
       faces: { mcp: "get_logs", cli: "logs" },
       async handler(input, { principal }) {
-        await known(principal, input);
-        return searchLogs(telemetry.reader, { ...input, organizationId: principal.organizationId });
+        await projects.environment(principal.organizationId, input.project, input.environment);
+        return logs.search({ ...input, organizationId: principal.organizationId });
       },
     }),
 
@@ -102,8 +100,8 @@ export function telemetryOperations(telemetry: TelemetryStore, options: Telemetr
       access: viewer,
       faces: { cli: "logs" },
       async *handler(input, { principal, signal }) {
-        await known(principal, input);
-        yield* tailLogs(telemetry, { ...input, organizationId: principal.organizationId }, signal);
+        await projects.environment(principal.organizationId, input.project, input.environment);
+        yield* logs.tail({ ...input, organizationId: principal.organizationId }, signal);
       },
     }),
   ];

@@ -8,6 +8,23 @@ import type { CodeFrame, Span, Trace, TraceSummary } from "./trace.ts";
 /** Most spans of one trace that `getTrace` returns. */
 export const traceSpanLimit = 2_000;
 
+/** The reads of traces and recordings on one store. `organizationId` comes from the principal, never from an input. */
+export interface Traces {
+  search(organizationId: string, search: TraceSearch): Promise<TracePage>;
+  get(organizationId: string, traceId: string): Promise<Trace | null>;
+  spanCount(organizationId: string, filter: TraceFilter): Promise<number>;
+  recordingsFor(organizationId: string, filter: RecordingFilter): Promise<Recording[]>;
+}
+
+export function openTraces({ reader }: { reader: TelemetryReader }): Traces {
+  return {
+    search: (organizationId, search) => searchTraces(reader, organizationId, search),
+    get: (organizationId, traceId) => getTrace(reader, organizationId, traceId),
+    spanCount: (organizationId, filter) => spanCount(reader, organizationId, filter),
+    recordingsFor: (organizationId, filter) => recordingsFor(reader, organizationId, filter),
+  };
+}
+
 export interface TraceFilter {
   project: string;
   environment: string;
@@ -27,6 +44,13 @@ export interface TraceSearch extends TraceFilter {
   cursor?: [start: string, traceId: string];
 }
 
+export interface TracePage {
+  /** Newest first. */
+  traces: TraceSummary[];
+  /** For the page of older traces; null where there are none. */
+  cursor: string | null;
+}
+
 interface SummaryRow {
   TraceId: string;
   name: string;
@@ -44,7 +68,7 @@ export async function searchTraces(
   reader: TelemetryReader,
   organizationId: string,
   search: TraceSearch,
-): Promise<{ traces: TraceSummary[]; cursor: string | null }> {
+): Promise<TracePage> {
   const { where, params } = within(organizationId, search);
   const entry = ["(ParentSpanId = '' OR SpanKind IN ('Server', 'Consumer'))"];
   if (search.slowerThanMs !== undefined) {
@@ -297,6 +321,6 @@ export function noTrace(traceId: string): TsdevError {
   return new TsdevError("not_found", {
     message: `no trace ${traceId}`,
     fix: "search for traces; spans are kept for 14 days, and a new one is there within seconds",
-    path: "traceId",
+    path: "trace",
   });
 }
