@@ -76,9 +76,8 @@ export function executeNode(
   const { node } = plan;
   return inSpan(spanNames.step(node.id), attributesOf(plan, frame), async (span) => {
     const reads = new Set<string>();
-    const tracked = trackReads(scope, reads);
     try {
-      const output = await attempts(plan, tracked, reads, frame);
+      const output = await attempts(plan, scope, reads, frame);
       span.setAttribute(ATTR_NODE_WRITES, JSON.stringify(addedKeys(node, output)));
       await finish(output);
       return output;
@@ -93,9 +92,10 @@ async function attempts(plan: NodePlan, scope: Scope, reads: Set<string>, frame:
   const max = retry?.maxAttempts ?? 1;
   const nextBackoff = retry && backoffOf(retry);
   const idempotencyKey = keyOf(frame.runId, node.id);
+  const tracked = trackReads(scope, reads);
   let input: unknown;
   try {
-    input = node.op === "run" ? scope : readInput(plan.code, scope, reads);
+    input = node.op === "run" ? tracked : readInput(plan.code, tracked, reads);
   } catch (cause) {
     throw new NodeFailed(node.id, 0, cause);
   }
@@ -106,7 +106,7 @@ async function attempts(plan: NodePlan, scope: Scope, reads: Set<string>, frame:
       [ATTR_ATTEMPT_NUMBER]: number,
       [ATTR_ATTEMPT_MAX]: max,
     });
-    if (span.isRecording()) span.setAttribute(ATTR_INPUT_DIGEST, digest(input));
+    if (span.isRecording()) span.setAttribute(ATTR_INPUT_DIGEST, digest(input === tracked ? scope : input));
     let wait: number;
     try {
       return await withSpan(span, () =>

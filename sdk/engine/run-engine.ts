@@ -118,8 +118,10 @@ export class RunEngine implements Engine {
     if (this.#closing) return;
     // In memory nobody could carry a run on, so runs go to their end; durable ones stop between two nodes.
     this.#closing = true;
+    const limit = sleep(this.#closeMs, undefined, { ref: false });
+    await Promise.race([Promise.allSettled(this.#beginning.values()), limit]);
     const ended = Promise.allSettled([...this.#driven.values()].map(({ ended }) => ended));
-    await Promise.race([ended, sleep(this.#closeMs, undefined, { ref: false })]);
+    await Promise.race([ended, limit]);
     for (const timer of this.#timers) clearInterval(timer);
     await this.#scanning?.catch(() => {});
     const left = [...this.#driven.values()];
@@ -201,6 +203,8 @@ export class RunEngine implements Engine {
       } catch (error) {
         if (TsdevError.is(error)) {
           await store.finishRun({ runId: run.id, epoch: run.epoch, state: "failed", error: error.toJSON() });
+        } else if (error instanceof HandedOver) {
+          await store.release([{ runId: run.id, epoch: run.epoch }]);
         }
         throw error;
       }

@@ -1,0 +1,114 @@
+// Procedures: contracts in and out, the context, redaction.
+import { describe, expect, test } from "vitest";
+import { z } from "zod";
+import { call } from "./call.ts";
+import { procedure } from "./procedure.ts";
+import { redact } from "./redaction.ts";
+
+const Item = z.object({ sku: z.string(), count: z.number() });
+
+describe("a procedure", () => {
+  test("gets its input as the contract parses it and gives its output the same way", async () => {
+    const trim = procedure({
+      name: "trim",
+      input: z.object({ text: z.string().trim(), times: z.number().default(2) }),
+      output: z.object({ text: z.string().toUpperCase() }),
+      handler: async ({ text, times }) => ({ text: text.repeat(times) }),
+    });
+    expect(await call(trim, { text: " ab " })).toEqual({ text: "ABAB" });
+  });
+
+  test("refuses an input that does not fit, with the path of the place, and does not run", async () => {
+    let ran = false;
+    const order = procedure({
+      name: "order",
+      input: z.object({ items: z.array(Item) }),
+      output: z.object({}),
+      handler: async () => {
+        ran = true;
+        return {};
+      },
+    });
+    const wrong = {
+      items: [
+        { sku: "a", count: 1 },
+        { sku: 2, count: 1 },
+      ],
+    } as never;
+    await expect(call(order, wrong)).rejects.toMatchObject({ code: "invalid_input", path: "items.1.sku" });
+    expect(ran).toBe(false);
+  });
+
+  test("whose handler returns what its contract forbids is an invalid_output with the path", async () => {
+    const broken = procedure({
+      name: "broken",
+      input: z.object({}),
+      output: z.object({ total: z.number().min(0) }),
+      handler: async () => ({ total: -1 }),
+    });
+    await expect(call(broken, {})).rejects.toMatchObject({ code: "invalid_output", path: "total" });
+  });
+
+  test("sees the caller's signal and idempotency key, and a new key where none is given", async () => {
+    const keys: string[] = [];
+    const seen = procedure({
+      name: "seen",
+      input: z.object({}),
+      output: z.object({ aborted: z.boolean() }),
+      handler: (_input, ctx) => {
+        keys.push(ctx.idempotencyKey);
+        return { aborted: ctx.signal.aborted };
+      },
+    });
+    await call(seen, {}, { idempotencyKey: "k" });
+    await call(seen, {});
+    await call(seen, {});
+    expect(keys[0]).toBe("k");
+    expect(new Set(keys).size).toBe(3);
+    await expect(call(seen, {}, { signal: AbortSignal.abort(new Error("gone")) })).rejects.toThrow("gone");
+  });
+
+  test("knows the line of its declaration", () => {
+    const here = procedure({ name: "here", input: z.object({}), output: z.object({}), handler: () => ({}) });
+    expect(here.source?.file).toMatch(/procedure\.test\.ts$/);
+    expect(here.source?.line).toBe(Number(/:(\d+):\d+/.exec(new Error("x").stack?.split("\n")[1] ?? "")?.[1]) - 2);
+  });
+});
+
+describe("redaction", () => {
+  const secret = z.string().meta({ sensitive: true });
+
+  test("hides sensitive places at every depth and leaves the value itself alone", () => {
+    const schema = z.object({
+      card: z.object({ number: secret, brand: z.string() }),
+      tokens: z.array(secret.optional()),
+      byName: z.record(z.string(), z.object({ pin: z.number().meta({ sensitive: true }) })),
+      either: z.union([z.object({ a: z.string() }), z.object({ a: secret })]),
+      lazy: z.lazy(() => z.object({ s: secret.nullable().default(null) })),
+      piped: z
+        .string()
+        .transform(Number)
+        .pipe(z.number().meta({ sensitive: true })),
+    });
+    const value = {
+      card: { number: "4242", brand: "visa" },
+      tokens: ["t", undefined],
+      byName: { x: { pin: 1 } },
+      either: { a: "e" },
+      lazy: { s: "s" },
+      piped: 3,
+      unknown: "kept",
+    };
+    const before = structuredClone(value);
+    expect(redact(schema, value)).toEqual({
+      card: { number: "[redacted]", brand: "visa" },
+      tokens: ["[redacted]", undefined],
+      byName: { x: { pin: "[redacted]" } },
+      either: { a: "[redacted]" },
+      lazy: { s: "[redacted]" },
+      piped: "[redacted]",
+      unknown: "kept",
+    });
+    expect(value).toEqual(before);
+  });
+});

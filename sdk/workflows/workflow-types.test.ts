@@ -1,0 +1,79 @@
+// The compiler on real files: the sentences it shows for misuse, and the price of a chain of 60 steps.
+import { execFile } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+const compiler = fileURLToPath(new URL("../../node_modules/typescript/bin/tsc", import.meta.url));
+// Beside the SDK, so that the compiler finds its dependencies as it would for an app.
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(here, "__fixtures__tmp-"));
+});
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+const header = `import { z } from "zod";
+import { procedure } from "../../procedures/procedure.ts";
+import { workflow } from "../workflow.ts";
+`;
+const declare = (name: string, input: string, output: string) =>
+  `const ${name} = procedure({ name: "${name}", input: z.object({ ${input} }), output: z.object({ ${output} }), handler: async () => null as never });\n`;
+
+async function compile(
+  name: string,
+  source: string,
+): Promise<{ errors: string; instantiations: number; checkMs: number }> {
+  const file = join(folder, name);
+  await writeFile(file, header + source);
+  const options = [
+    "--noEmit --strict --skipLibCheck --extendedDiagnostics --allowImportingTsExtensions --erasableSyntaxOnly",
+    "--target es2024 --module nodenext --moduleResolution nodenext --types node",
+  ].flatMap((line) => line.split(" "));
+  const output = await new Promise<string>((resolve) => {
+    execFile(process.execPath, [compiler, ...options, "--ignoreConfig", file], { maxBuffer: 1e7 }, (_error, out) =>
+      resolve(out),
+    );
+  });
+  const number = (label: string) => Number(new RegExp(`${label}:\\s+([\\d.]+)`).exec(output)?.[1]);
+  const errors = output.split("\n").filter((line) => line.includes("error TS") || line.startsWith("  "));
+  return { errors: errors.join("\n"), instantiations: number("Instantiations"), checkMs: number("Check time") * 1_000 };
+}
+
+describe("the types of a workflow", () => {
+  const steps =
+    declare("validate", "id: z.string()", "email: z.string()") +
+    declare("mail", "email: z.string()", "mailed: z.boolean()") +
+    declare("again", "email: z.string()", "mailed: z.boolean()") +
+    declare("numeric", "id: z.number()", "done: z.boolean()") +
+    `const start = workflow("w").input(z.object({ id: z.string() }));\n`;
+
+  test.each([
+    ["start.step(mail);", "step 'mail' needs 'email', which neither the input nor an earlier step provides"],
+    ["start.step(numeric);", "step 'numeric' reads 'id', which the scope holds as another type"],
+    ["start.step(validate).step(validate);", "'validate' is already the id of a node in this workflow"],
+    ["start.step(validate).step(mail).step(again);", "step 'again' writes 'mailed', which the scope already has"],
+    ["start.step(validate).parallel([mail, again]);", "two parallel branches write 'mailed'"],
+    ["start.parallel([validate, mail]);", "step 'mail' needs 'email'"],
+    ['start.step(validate).run("again", async () => ({ id: 1 }));', "step 'again' writes 'id'"],
+  ])("%s says why it does not compile", async (line, sentence) => {
+    const { errors } = await compile("misuse.ts", steps + line);
+    expect(errors).toContain(sentence);
+  });
+
+  test("a chain of 60 steps compiles within its budget of instantiations", async () => {
+    const names = Array.from({ length: 60 }, (_, index) => `s${index}`);
+    const declarations = names.map((name, index) =>
+      declare(name, index === 0 ? "id: z.string()" : `k${index - 1}: z.string()`, `k${index}: z.string()`),
+    );
+    const chain = `export const w = workflow("w").input(z.object({ id: z.string() }))${names.map((n) => `.step(${n})`).join("")};\n`;
+    const base = await compile("without.ts", declarations.join(""));
+    const whole = await compile("with.ts", declarations.join("") + chain);
+    expect(whole.errors).toBe("");
+    expect(whole.instantiations - base.instantiations).toBeLessThan(80_000);
+  });
+});
