@@ -45,7 +45,7 @@ export function batchNPlusOne(
     }
     const edited = new MagicString(file.text);
     const names = newNames(loop, sql);
-    edited.appendLeft(loop.loop.start, before(loop, sql, names, unique));
+    edited.appendLeft(beginning(loop), before(loop, sql, names, unique));
     const key = file.text.slice(loop.key.start, loop.key.end);
     const found = `${names.byKey}.get(${key}) ?? []`;
     const rows = loop.escapes ? `(${found}).map((row) => ({ ...row }))` : found;
@@ -120,6 +120,18 @@ function isName(loop: QueryLoop, name: string): boolean {
 
 function camelCase(name: string): string {
   return name.replace(/[^A-Za-z0-9]+(.)?/g, (_, next: string | undefined) => next?.toUpperCase() ?? "");
+}
+
+/** Where the loop begins, with the comments that stand on the lines right above it. */
+function beginning({ file, loop }: QueryLoop): number {
+  let start = loop.start as number;
+  for (const comment of file.comments.toReversed()) {
+    const between = file.text.slice(comment.end, start);
+    const line = file.text.slice(file.text.lastIndexOf("\n", comment.start) + 1, comment.start);
+    if (comment.end > start || !/^[\t ]*\r?\n[\t ]*$/.test(between) || line.trim() !== "") continue;
+    start = comment.start;
+  }
+  return start;
 }
 
 /** The statements before the loop, at the loop's indentation, ending where the loop begins. */

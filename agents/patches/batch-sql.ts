@@ -80,7 +80,7 @@ export function batchSql(text: string, parameter: number): BatchSql {
     table: String(relation.relname),
     column: match.column,
     output,
-    order: orderColumns((select.sortClause ?? []) as Node[]),
+    order: orderColumns((select.sortClause ?? []) as Node[]).filter((name) => !aliases(select).has(name)),
   };
 }
 
@@ -160,6 +160,11 @@ function outputName(targets: readonly Node[], column: string): string {
     throw new NotSure("sql-key-shadowed", `two results of the query are named \`${output}\``);
   }
   return output;
+}
+
+/** Names that the select list gives; in ORDER BY they hide columns of the same name. */
+function aliases(select: Node): Set<unknown> {
+  return new Set(((select.targetList ?? []) as Node[]).map((target) => (target.ResTarget as Node | undefined)?.name));
 }
 
 function orderColumns(sorts: readonly Node[]): string[] {

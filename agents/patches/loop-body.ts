@@ -179,6 +179,7 @@ function rowsEscape(given: LoopBody): boolean {
   if (bound.kind === "rows") return valueEscapes(bound.variable, given, "rows");
   return given.names.referencesIn(bound.variable, body).some((reference) => {
     const member = given.file.parentOf(reference);
+    if (member?.type === "VariableDeclarator" && member.id === reference) return false;
     if (member === undefined || memberName(member) !== "rows") {
       throw given.not("result-shape", "more than `rows` of the result is used", reference);
     }
