@@ -73,18 +73,12 @@ export interface RunOptions {
   file: string;
   cwd: string;
   env?: Record<string, string>;
-  /** Arguments before the file. */
-  nodeOptions?: string[];
+  args?: string[];
 }
 
 /** Starts a script under register, as the platform does, through NODE_OPTIONS. */
-export function runApp({
-  file,
-  cwd,
-  env = {},
-  nodeOptions = [],
-}: RunOptions): Omit<RunningApp, "url" | "get" | "stop"> {
-  const child = spawn(process.execPath, [...nodeOptions, file], {
+export function runApp({ file, cwd, env = {}, args = [] }: RunOptions): Omit<RunningApp, "url" | "get" | "stop"> {
+  const child = spawn(process.execPath, [file, ...args], {
     cwd,
     env: { PATH: process.env.PATH, NODE_OPTIONS: `--import ${registerUrl}`, OTEL_SERVICE_NAME: "app", ...env },
   });

@@ -1,4 +1,5 @@
 // Span processor: gives outgoing spans their call site, server spans their route, and hands finished spans to delivery.
+import { isAbsolute } from "node:path";
 import { type Context, SpanKind, SpanStatusCode, TraceFlags, trace } from "@opentelemetry/api";
 import type { ReadableSpan, Span, SpanProcessor } from "@opentelemetry/sdk-trace-base";
 import {
@@ -102,7 +103,7 @@ export class CallSiteProcessor implements SpanProcessor {
           frames.map((frame) => `${frame.file}:${frame.line}:${frame.function ?? "<anonymous>"}`),
         );
       }
-    }
+    } else this.#completeOwnPlace(attributes);
     for (const name of [ATTR_URL_FULL, ATTR_URL_PATH]) {
       const url = attributes[name];
       if (typeof url === "string") attributes[name] = redactUrl(url);
@@ -116,6 +117,17 @@ export class CallSiteProcessor implements SpanProcessor {
   async forceFlush(): Promise<void> {}
 
   async shutdown(): Promise<void> {}
+
+  // Spans of workflows say where their node was declared, with the path that the engine has.
+  #completeOwnPlace(attributes: ReadableSpan["attributes"]): void {
+    const file = attributes[ATTR_CODE_FILE_PATH];
+    if (typeof file !== "string" || !isAbsolute(file)) return;
+    const line = Number(attributes[ATTR_CODE_LINE_NUMBER] ?? 0);
+    const [frame] = this.#sources.resolve([{ file, line, column: 1, name: null }]);
+    if (!frame) return;
+    attributes[ATTR_CODE_FILE_PATH] = frame.file;
+    attributes[ATTR_CODE_LINE_NUMBER] = frame.line;
+  }
 
   #cleanStatement(statement: string): string {
     let clean = this.#statements.get(statement);
