@@ -27,6 +27,8 @@ export async function gitHubClient(options: GitHubClientOptions): Promise<GitHub
   const settings = {
     baseUrl,
     userAgent: "tsdev",
+    // After 1 and 4 seconds; whoever asked tries again later.
+    retry: { retries: 2 },
     throttle: options.throttle
       ? {
           onRateLimit: (retryAfter: number, _request: object, _octokit: unknown, tries: number) =>

@@ -9,6 +9,7 @@
 // | a pull request's head stays where it was when it was opened    | skipped for merge (`headFollowsBranch`); the host  |
 // |                                                                | reads the branch for diff and touchedByOthers      |
 // | a second open pull request for a branch is not refused         | the host asks one at a time and looks first        |
+// | an unknown token is let in                                      | the refusal is tested against a server that does   |
 // | no GraphQL, so a draft is made ready by REST                   | the host's own way for servers without GraphQL     |
 // | no git protocol and no tarball                                 | checkout by trees and blobs; git is tested in      |
 // |                                                                | smart-http.test.ts against our own server          |
@@ -16,9 +17,11 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { inspect } from "node:util";
 import { Octokit } from "octokit";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { gitHostContract, type HostUnderTest } from "./git-host.contract.ts";
@@ -197,16 +200,22 @@ describe("GitHub host, beyond the contract", () => {
   test("a repository that is not there, a bad token and a dead server say so, without the token", async () => {
     await expect(host.branches("ada/nope")).rejects.toMatchObject({ code: "not_found" });
     await expect(host.head("ada/../x", "main")).rejects.toMatchObject({ code: "invalid_input", path: "location" });
-    const location = await seeded();
-    const base = (await host.head(location, "main")) as string;
     const secret = "ghp_0123456789abcdefghij";
     const opened = { directory: join(directory, "git"), throttle: false, credentials: { token: secret } };
-    const wrong = await openGitHubHost({ ...opened, baseUrl });
-    const change = { branch: "x", base, message: "m", files: [{ path: "x", content: "x" }] };
-    const refused = await wrong.commit(location, change).catch((error: unknown) => error);
-    expect(refused).toMatchObject({ code: expect.stringMatching(/unauthenticated|forbidden/) });
-    expect(JSON.stringify(refused)).not.toContain(secret);
+    // The words and the status of GitHub for a token that it does not know.
+    const strict = createServer((_request, response) => {
+      response
+        .writeHead(401, { "content-type": "application/json" })
+        .end(JSON.stringify({ message: "Bad credentials" }));
+    }).listen(0, "127.0.0.1");
+    await once(strict, "listening");
+    const { port } = strict.address() as AddressInfo;
+    const wrong = await openGitHubHost({ ...opened, baseUrl: `http://127.0.0.1:${port}` });
+    const refused = await wrong.branches("ada/shop").catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: "unauthenticated", message: expect.stringContaining("Bad credentials") });
+    expect(inspect(refused, { depth: 10 })).not.toContain(secret);
+    strict.close();
     const dead = await openGitHubHost({ ...opened, baseUrl: `http://127.0.0.1:${await freePort()}` });
-    await expect(dead.head(location, "main")).rejects.toMatchObject({ code: "unavailable" });
+    await expect(dead.head("ada/shop", "main")).rejects.toMatchObject({ code: "unavailable" });
   }, 120_000);
 });

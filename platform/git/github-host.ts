@@ -239,7 +239,13 @@ export async function openGitHubHost(options: GitHubHostOptions): Promise<GitHos
           const there = all.find((candidate) => candidate.body?.includes(marker));
           if (there) return shownComment(there);
           const body = `${comment.body}\n\n${marker}`;
-          const { data } = await octokit.rest.issues.createComment({ ...name, issue_number: number, body });
+          const { data } = await octokit.rest.issues.createComment({
+            ...name,
+            issue_number: number,
+            body,
+            // A comment that was made although the answer got lost must not be made again without another look.
+            request: { retries: 0 },
+          });
           return shownComment(data);
         }),
       ),

@@ -6,7 +6,7 @@ import { pipeline } from "node:stream/promises";
 import type { ReadableStream as WebStream } from "node:stream/web";
 import { bareRepository } from "./bare-repository.ts";
 import type { LocalGitHost } from "./local-host.ts";
-import { answerHook, type MovedBranch } from "./push-hook.ts";
+import { answerHooks, type MovedBranch } from "./push-hook.ts";
 
 /** A push larger than this is refused by git itself. */
 const largestPush = "2g";
@@ -32,10 +32,6 @@ export interface BackendRequest {
 
 export async function serveBackend(call: BackendRequest): Promise<Response> {
   const { host, request, hooks } = call;
-  const heads = async () =>
-    new Map((await bareRepository(host.git, call.repository).branches()).map((b) => [b.name, b.commit]));
-  const before = hooks === null ? null : await heads();
-
   const child = spawn("git", ["http-backend"], {
     env: host.git.environment(cgiVariables(call), {
       "receive.maxInputSize": largestPush,
@@ -45,10 +41,13 @@ export async function serveBackend(call: BackendRequest): Promise<Response> {
   });
   const ended = once(child, "exit").catch(() => undefined);
   const complaint = collect(child.stderr as Readable);
-  const hook =
+  const repository = bareRepository(host.git, call.repository);
+  const told =
     hooks === null
-      ? Promise.resolve(true)
-      : answerHook(child.stdio[3] as Duplex, child.stdio[4] as Duplex, call.moved).catch(() => false);
+      ? Promise.resolve()
+      : answerHooks(child.stdio[3] as Duplex, child.stdio[4] as Duplex, call.moved, (branch) =>
+          repository.resolve(`refs/heads/${branch}`),
+        ).catch(() => undefined);
 
   if (request.body === null) child.stdin?.end();
   else {
@@ -58,22 +57,10 @@ export async function serveBackend(call: BackendRequest): Promise<Response> {
     });
   }
 
-  /** What moved although the hook did not say so (it could not be run, or the pusher hung up before). */
-  const unreported = async (): Promise<void> => {
-    await ended;
-    if (before === null || (await hook)) return;
-    const after = await heads();
-    const moved = [...after].flatMap(([branch, commit]) => {
-      const was = before.get(branch) ?? null;
-      return was === commit ? [] : [{ branch, before: was, after: commit }];
-    });
-    if (moved.length > 0) await call.moved(moved);
-  };
-
   const output = (child.stdout as Readable)[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
   const head = await readHead(output);
   if (head === null) {
-    await unreported();
+    await Promise.all([ended, told]);
     const text = (await complaint).trim();
     return new Response(`tsdev: git http-backend gave no answer${text ? `: ${text.slice(0, 400)}` : ""}\n`, {
       status: 500,
@@ -87,7 +74,7 @@ export async function serveBackend(call: BackendRequest): Promise<Response> {
       for (let next = await output.next(); !next.done; next = await output.next()) yield next.value;
     } finally {
       release(child);
-      await unreported();
+      await Promise.all([ended, told]);
     }
   }
   return new Response(ReadableStream.from(body(head.rest)), {

@@ -1,93 +1,28 @@
 // The local Git host on a real Postgres and real git: the contract, and what a kill or a race may leave behind.
-import { mkdtemp, readdir, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readdir } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type EmbeddedPostgres, openEmbeddedPostgres } from "../store/embedded-postgres.ts";
 import { newId } from "../store/id.ts";
-import { openStore, type Store } from "../store/store.ts";
+import type { Store } from "../store/store.ts";
 import { gitHostContract, type HostUnderTest } from "./git-host.contract.ts";
-import { type LocalGitHost, openLocalGitHost } from "./local-host.ts";
+import { type HostOnDisk, openHostOnDisk, person } from "./local-host.fixture.ts";
+import type { LocalGitHost } from "./local-host.ts";
 import { unrecordedPushes } from "./unrecorded-pushes.ts";
 
-let directory: string;
-let postgres: EmbeddedPostgres;
+let disk: HostOnDisk;
 let store: Store;
 let host: LocalGitHost;
 const files = { "src/a.ts": "export const a = 1;\n", "README.md": "# shop\n", "run.sh": "#!/bin/sh\necho 1\n" };
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), "tsdev-git-"));
-  postgres = await openEmbeddedPostgres({ directory: join(directory, "postgres") });
-  store = await openStore({ url: postgres.url });
-  host = await openLocalGitHost({
-    directory: join(directory, "git"),
-    db: store.db,
-    baseUrl: () => "http://localhost:1",
-  });
+  disk = await openHostOnDisk();
+  ({ store, host } = disk);
 });
 
-afterAll(async () => {
-  await store?.close();
-  await postgres?.stop();
-  await rm(directory, { recursive: true, force: true });
-});
-
-async function organization(): Promise<string> {
-  const id = newId("org");
-  await store.db.insertInto("organizations").values({ id, name: id }).execute();
-  return id;
-}
-
-async function project(organizationId: string, name = "shop"): Promise<string> {
-  const id = newId("prj");
-  const { location } = await host.createRepository({ id, defaultBranch: "main" });
-  await store.db
-    .insertInto("projects")
-    .values({
-      id,
-      organization_id: organizationId,
-      name,
-      default_branch: "main",
-      git_host: "local",
-      git_location: location,
-    })
-    .execute();
-  return location;
-}
-
-/** A commit by plumbing, as somebody else. */
-async function commitByPerson(
-  location: string,
-  branch: string,
-  changes: Record<string, string>,
-  parent: string | null,
-): Promise<string> {
-  const git = (args: string[], options = {}) =>
-    host.git.run([`--git-dir=${host.repositoryPath(location)}`, ...args], options).then((r) => r.stdout.trim());
-  const env = {
-    GIT_INDEX_FILE: join(host.git.scratch, `test-${newId("psh")}`),
-    GIT_AUTHOR_NAME: "Ada",
-    GIT_AUTHOR_EMAIL: "ada@example.com",
-    GIT_COMMITTER_NAME: "Ada",
-    GIT_COMMITTER_EMAIL: "ada@example.com",
-  };
-  if (parent) await git(["read-tree", parent], { env });
-  let entries = "";
-  for (const [path, content] of Object.entries(changes)) {
-    const blob = await git(["hash-object", "-w", "--stdin"], { input: content });
-    entries += `${path.endsWith(".sh") ? "100755" : "100644"} ${blob}\t${path}\n`;
-  }
-  await git(["update-index", "--index-info"], { env, input: entries });
-  const tree = await git(["write-tree"], { env });
-  const commit = await git(["commit-tree", tree, ...(parent ? ["-p", parent] : []), "-m", "by Ada"], { env });
-  await git(["update-ref", `refs/heads/${branch}`, commit]);
-  return commit;
-}
+afterAll(() => disk?.close());
 
 async function seeded(): Promise<string> {
-  const location = await project(await organization());
-  await commitByPerson(location, "main", files, null);
+  const location = await disk.project(await disk.organization());
+  await disk.commitByPerson(location, "main", files);
   return location;
 }
 
@@ -96,8 +31,7 @@ gitHostContract(
   async (): Promise<HostUnderTest> => ({
     host,
     repository: async () => ({ location: await seeded(), files }),
-    commitByPerson: async (location, branch, path, content) =>
-      await commitByPerson(location, branch, { [path]: content }, await host.head(location, branch)),
+    commitByPerson: (location, branch, path, content) => disk.commitByPerson(location, branch, { [path]: content }),
   }),
 );
 
@@ -198,7 +132,7 @@ describe("local Git host, by hazard", () => {
     const location = await seeded();
     await change(location, "tsdev/x/1");
     const pull = await host.openPullRequest(location, request("tsdev/x/1"));
-    const stranger = host.forOrganization(await organization());
+    const stranger = host.forOrganization(await disk.organization());
     await expect(stranger.pullRequest(location, pull.number)).rejects.toMatchObject({ code: "not_found" });
     await expect(stranger.head(location, "main")).rejects.toMatchObject({ code: "not_found" });
     await expect(stranger.merge(location, pull.number)).rejects.toMatchObject({ code: "not_found" });
@@ -217,25 +151,21 @@ describe("local Git host, by hazard", () => {
     const git = [`--git-dir=${host.repositoryPath(location)}`];
     const blob = (await host.git.run([...git, "hash-object", "-w", "--stdin"], { input: "/etc/passwd" })).stdout.trim();
     const tree = (await host.git.run([...git, "mktree"], { input: `120000 blob ${blob}\tlink\n` })).stdout.trim();
-    const env = {
-      GIT_AUTHOR_NAME: "A",
-      GIT_AUTHOR_EMAIL: "a@x",
-      GIT_COMMITTER_NAME: "A",
-      GIT_COMMITTER_EMAIL: "a@x",
-    };
-    const base = (await host.git.run([...git, "commit-tree", tree, "-p", main, "-m", "m"], { env })).stdout.trim();
+    const base = (
+      await host.git.run([...git, "commit-tree", tree, "-p", main, "-m", "m"], { env: person })
+    ).stdout.trim();
     await expect(
       host.commit(location, { branch: "x", base, message: "m", files: [{ path: "link", content: "root::0" }] }),
     ).rejects.toMatchObject({ code: "conflict", path: "link" });
   });
 
   test("heads that no push recorded are found, and only those", async () => {
-    const organizationId = await organization();
-    const location = await project(organizationId);
+    const organizationId = await disk.organization();
+    const location = await disk.project(organizationId);
     const mine = async () =>
       (await unrecordedPushes({ host, db: store.db })).filter((push) => push.project.organizationId === organizationId);
     expect(await mine()).toEqual([]);
-    const first = await commitByPerson(location, "main", files, null);
+    const first = await disk.commitByPerson(location, "main", files);
     expect(await mine()).toEqual([
       {
         project: { id: location, organizationId, name: "shop", location },

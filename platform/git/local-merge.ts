@@ -94,7 +94,8 @@ export async function endedOrNew(
 /** Merges with a merge commit; of two at once, the one that moves the branch second answers the commit of the first. */
 export async function merge(place: Place, number: number): Promise<string> {
   for (let attempt = 0; attempt < 20; attempt++) {
-    const row = await found(place, number);
+    const row = await place.pulls.get(number);
+    if (row === null) throw noSuchPullRequest(place.owner.name, number);
     if (row.state === "merged" && row.merge_commit !== null) return row.merge_commit;
     if (row.state === "closed") {
       throw new TsdevError("conflict", {
@@ -106,6 +107,15 @@ export async function merge(place: Place, number: number): Promise<string> {
     const base = await place.repo.resolve(`refs/heads/${row.base_branch}`);
     if (base === null) throw noBranch(row.base_branch);
     if (head === null) throw noBranch(row.head_branch);
+    // Asked of the very commit that the merge is built on: another merge may arrive between two looks at the branch.
+    if (await place.repo.isAncestor(head, base)) {
+      const now = await settled(place, row);
+      if (now.state === "merged" && now.merge_commit !== null) return now.merge_commit;
+      throw new TsdevError("git_rejected", {
+        message: `${row.head_branch} has no commits that ${row.base_branch} lacks`,
+        fix: "close the pull request, or push the change to its branch again",
+      });
+    }
     const message = `Merge pull request #${row.number} from ${row.head_branch}\n\n${row.title}\n`;
     const merged = await place.repo.mergeCommit(base, head, message);
     if (!merged.ok) {

@@ -66,12 +66,15 @@ export function gitHttp({ host, authenticate, onPush }: GitHttpOptions): Hono {
       moved: async (branches) => {
         const lines: string[] = [];
         for (const { branch, before, after } of branches) {
-          const message = (await host.describe(project.location, after))?.subject ?? "";
-          const told = await onPush({ project, branch, before, after, message, principal }).catch((error: unknown) => [
-            `${branch} was received but not recorded: ${error instanceof Error ? error.message : String(error)}`,
-            "it is looked for again when the platform starts; or push again",
-          ]);
-          lines.push(...(told ?? []));
+          try {
+            const message = (await host.describe(project.location, after))?.subject ?? "";
+            lines.push(...((await onPush({ project, branch, before, after, message, principal })) ?? []));
+          } catch (error) {
+            lines.push(
+              `${branch} was received but not recorded: ${error instanceof Error ? error.message : String(error)}`,
+              "it is looked for again when the platform starts; or push again",
+            );
+          }
         }
         return lines.map((line) => `tsdev: ${line}`);
       },
