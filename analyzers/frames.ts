@@ -8,12 +8,7 @@ import type { SourcePlace } from "./finding.ts";
 export function relativeFile(path: string): string | null {
   if (path === "") return null;
   const clean = path.replace(/^file:\/\//, "").replaceAll("\\", "/");
-  if (!/^(\/|[A-Za-z]:\/)/.test(clean)) return clean.replace(/^(\.\/)+/, "");
-  const source = /^.*\/((?:src|app|lib|server|api|workflows|routes)\/.+)$/.exec(
-    clean.replace(/^.*\/releases\/[^/]+\//, "/"),
-  );
-  if (/\/releases\/[^/]+\//.test(clean)) return clean.replace(/^.*\/releases\/[^/]+\//, "");
-  return source?.[1] ?? clean;
+  return clean.replace(/^.*\/releases\/[^/]+\//, "").replace(/^(\.\/)+/, "");
 }
 
 /** `tsdev.code.frames` (a JSON array of `file:line:function`, innermost first), else the one place of the span. */
@@ -23,7 +18,7 @@ export function framesOf(frames: string, file: string, line: string): SourcePlac
     const match = /^(.+?):(\d+)(?::(.*))?$/.exec(text);
     const path = match === null ? null : relativeFile(match[1] ?? "");
     if (match !== null && path !== null) {
-      places.push({ file: path, line: Number(match[2]), function: match[3] ? match[3] : null });
+      places.push({ file: path, line: Number(match[2]), function: match[3] && match[3] !== "<anonymous>" ? match[3] : null });
     }
   }
   const path = relativeFile(file);

@@ -112,8 +112,8 @@ function pairsSql(where: string): string {
       r.workflowRuns AS workflowRuns
     FROM (
       SELECT service, workflow, node, nextNode, any(procedure) AS procedure, any(nextProcedure) AS nextProcedure,
-        argMax(reads, start) AS reads, argMax(writes, start) AS writes,
-        argMax(nextReads, start) AS nextReads, argMax(nextWrites, start) AS nextWrites,
+        argMaxIf(reads, start, reads != '') AS reads, argMaxIf(writes, start, writes != '') AS writes,
+        argMaxIf(nextReads, start, nextReads != '') AS nextReads, argMaxIf(nextWrites, start, nextWrites != '') AS nextWrites,
         quantile(0.5)(duration) / 1e6 AS medianMs, quantile(0.5)(nextDuration) / 1e6 AS nextMedianMs,
         countIf(failed) AS failures, countIf(nextFailed) AS nextFailures, count() AS runs,
         quantile(0.5)(least(duration, nextDuration)) / 1e6 AS savedMs,
