@@ -66,7 +66,7 @@ export interface Partners {
 }
 
 /**
- * Starts the partners on one port (0 takes a free one). About 6 % of the orders fail at their first try at the carrier,
+ * Starts the partners on one port (0 takes a free one). One order of 16 fails at its first try at the carrier,
  * and as many at the payment service: with a 503, or by a connection that breaks. Which ones is decided by the seed.
  */
 export async function startPartners({ port = 0, seed = 7 }: { port?: number; seed?: number } = {}): Promise<Partners> {

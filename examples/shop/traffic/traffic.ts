@@ -85,21 +85,23 @@ export async function driveTraffic(options: TrafficOptions): Promise<TrafficResu
       const waiting = JSON.parse((await send("GET", `/orders/waiting?limit=${mix.ship}`)).body || "[]") as number[];
       // The newest order names this round, so that its references are new in this shop and the same in an equal one.
       const label = `web-${newest[0]?.id ?? 0}`;
+      const carts = Array.from({ length: mix.checkout }, (_, number) => cart(seed, label, number));
       const tasks = shuffled(seed, [
-        ...Array.from({ length: mix.orders }, () => async () => {
+        ...times(mix.orders, async () => {
           if (!isFailure(await send("GET", "/orders"))) result.orders++;
         }),
-        ...Array.from({ length: mix.catalog }, () => async () => {
+        ...times(mix.catalog, async () => {
           if (!isFailure(await send("GET", "/catalog"))) result.catalog++;
         }),
-        ...Array.from({ length: mix.export }, () => async () => {
+        ...times(mix.export, async () => {
           if (!isFailure(await send("GET", "/customers/export"))) result.export++;
         }),
-        ...Array.from({ length: mix.checkout }, (_, number) => async () => {
-          if (await insist("/checkout", cart(seed, label, number))) result.checkouts++;
+        // What is bought and shipped goes in order, whatever comes between: the warehouse ships the oldest first.
+        ...times(carts.length, async () => {
+          if (await insist("/checkout", carts.shift())) result.checkouts++;
         }),
-        ...waiting.map((id) => async () => {
-          if (await insist(`/orders/${id}/ship`)) result.shipped++;
+        ...times(waiting.length, async () => {
+          if (await insist(`/orders/${waiting.shift()}/ship`)) result.shipped++;
         }),
       ]);
       await paced(tasks, (seconds * 1000) / tasks.length, concurrency, signal);
@@ -124,6 +126,10 @@ async function paced(tasks: (() => Promise<void>)[], everyMs: number, limit: num
     running.add(run);
   }
   await Promise.all(running);
+}
+
+function times(count: number, task: () => Promise<void>): (() => Promise<void>)[] {
+  return Array.from({ length: count }, () => task);
 }
 
 function isFailure({ status }: Answer): boolean {
