@@ -18,7 +18,11 @@ export function framesOf(frames: string, file: string, line: string): SourcePlac
     const match = /^(.+?):(\d+)(?::(.*))?$/.exec(text);
     const path = match === null ? null : relativeFile(match[1] ?? "");
     if (match !== null && path !== null) {
-      places.push({ file: path, line: Number(match[2]), function: match[3] && match[3] !== "<anonymous>" ? match[3] : null });
+      places.push({
+        file: path,
+        line: Number(match[2]),
+        function: match[3] && match[3] !== "<anonymous>" ? match[3] : null,
+      });
     }
   }
   const path = relativeFile(file);

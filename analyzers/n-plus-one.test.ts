@@ -48,7 +48,11 @@ const repeats = (trace: string, count: number, line = 41) =>
   ]);
 
 test("a statement repeated for each row is one finding with its place, share, time and traces", async () => {
-  const { findings, rejections } = await store.analyze([...repeats("t1", 50), ...repeats("t2", 40), ...repeats("t3", 3)]);
+  const { findings, rejections } = await store.analyze([
+    ...repeats("t1", 50),
+    ...repeats("t2", 40),
+    ...repeats("t3", 3),
+  ]);
   expect(rejections).toEqual([]);
   expect(findings).toHaveLength(1);
   expect(findings[0]).toMatchObject({
@@ -81,8 +85,17 @@ test("the fingerprint does not depend on lines and the number of traces", async 
 
 test("literals in the text do not hide a repeat", async () => {
   const texts = Array.from({ length: 60 }, (_, n) => query("t1", n, `SELECT name FROM customers WHERE id = ${n}`, 41));
-  const { findings } = await store.analyze(request("t1", "/literal", texts.map((span) => ({ ...span, ms: 1.5 }))), only);
-  expect(findings.map(({ evidence }) => evidence)).toMatchObject([{ statement: "SELECT name FROM customers WHERE id = ?" }]);
+  const { findings } = await store.analyze(
+    request(
+      "t1",
+      "/literal",
+      texts.map((span) => ({ ...span, ms: 1.5 })),
+    ),
+    only,
+  );
+  expect(findings.map(({ evidence }) => evidence)).toMatchObject([
+    { statement: "SELECT name FROM customers WHERE id = ?" },
+  ]);
 });
 
 test("repeats under a step belong to its workflow, not to the request that started it", async () => {
@@ -104,7 +117,9 @@ test("transaction statements are not counted as repeats", async () => {
 test("what only looks like it is left alone, each with its reason and place", async () => {
   const times = (count: number, trace: string, text: string, line: number) =>
     Array.from({ length: count }, (_, n) => query(trace, n, text, line));
-  const different = ["a", "b", "c", "d", "e", "f", "g"].map((table, n) => query("t1", n, `SELECT * FROM ${table}`, 12 + n));
+  const different = ["a", "b", "c", "d", "e", "f", "g"].map((table, n) =>
+    query("t1", n, `SELECT * FROM ${table}`, 12 + n),
+  );
   const keyset = "SELECT id, name FROM customers WHERE id > $1 ORDER BY id LIMIT $2";
   const { findings, rejections } = await store.analyze([
     ...request("t1", "/catalog", different),
@@ -138,7 +153,12 @@ test("what only looks like it is left alone, each with its reason and place", as
       reason: "the repeated statement is INSERT: batching writes changes locks and order",
       line: 50,
     },
-    { subject: "GET /offset", test: "pages-of-one-list", reason: "90 pages of one list, each read by offset", line: 60 },
+    {
+      subject: "GET /offset",
+      test: "pages-of-one-list",
+      reason: "90 pages of one list, each read by offset",
+      line: 60,
+    },
   ]);
 });
 

@@ -85,6 +85,11 @@ interface PairRow {
   traceIds: string[];
 }
 
+const pairColumns = (
+  "service workflow node nextNode procedure nextProcedure reads writes nextReads nextWrites medianMs nextMedianMs " +
+  "failures nextFailures runs savedMs runP50Ms runP95Ms siteFile siteLine traceIds"
+).split(" ");
+
 function pairsSql(where: string): string {
   const attribute = (name: string) => `SpanAttributes['tsdev.${name}']`;
   const lead = (column: string) =>
@@ -107,7 +112,9 @@ function pairsSql(where: string): string {
       groupUniqArray(20)(${attribute("procedure.effects.writes")}) AS writes,
       countIf(NOT mapContains(SpanAttributes, 'tsdev.procedure.effects.writes')) AS undeclared
     FROM otel_traces WHERE ${where} AND startsWith(SpanName, 'procedure ') GROUP BY service, procedure`;
-  return `SELECT q.*, f.reads AS effectReads, f.writes AS effectWrites, f.undeclared AS undeclared,
+  // By name: a star over joins gives columns that two tables have a prefix.
+  const own = pairColumns.map((column) => `q.${column} AS ${column}`).join(", ");
+  return `SELECT ${own}, f.reads AS effectReads, f.writes AS effectWrites, f.undeclared AS undeclared,
       n.reads AS nextEffectReads, n.writes AS nextEffectWrites, n.undeclared AS nextUndeclared,
       r.workflowRuns AS workflowRuns
     FROM (

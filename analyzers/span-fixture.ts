@@ -24,7 +24,11 @@ export interface TestSpan {
 /** An hour ago: older rows would be removed by the table's retention while the test runs. */
 const periodStart = Date.now() - 3_600_000;
 const kinds = { Internal: 1, Server: 2, Client: 3, Producer: 4 };
-const hex = (text: string, bytes: number) => createHash("sha256").update(text).digest("hex").slice(0, bytes * 2);
+const hex = (text: string, bytes: number) =>
+  createHash("sha256")
+    .update(text)
+    .digest("hex")
+    .slice(0, bytes * 2);
 
 /** The id under which a trace of a test is stored. */
 export const traceId = (trace: string) => hex(trace, 16);
