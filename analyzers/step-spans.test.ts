@@ -37,7 +37,7 @@ function run(trace: string, workflow: string, at: number, steps: Step[]): TestSp
   for (const [index, step] of steps.entries()) {
     const error = step.error !== undefined;
     const node = { ...named, "tsdev.node.id": step.id };
-    const failed = error ? { "error.type": step.error ?? "" } : {};
+    const failed: Record<string, string> = error ? { "error.type": step.error ?? "" } : {};
     const place = { "code.file.path": `src/${workflow}.ts`, "code.line.number": 10 + index };
     const under = { trace, at: now, ms: step.ms, error };
     spans.push({
@@ -67,11 +67,14 @@ function run(trace: string, workflow: string, at: number, steps: Step[]): TestSp
         "tsdev.input.digest": step.input ?? trace,
       },
     });
-    const effects = step.effects && {
-      "tsdev.procedure.effects.reads": JSON.stringify(step.effects.reads),
-      "tsdev.procedure.effects.writes": JSON.stringify(step.effects.writes),
-    };
-    const idempotent = step.idempotent === undefined ? {} : { "tsdev.procedure.idempotent": String(step.idempotent) };
+    const effects: Record<string, string> = step.effects
+      ? {
+          "tsdev.procedure.effects.reads": JSON.stringify(step.effects.reads),
+          "tsdev.procedure.effects.writes": JSON.stringify(step.effects.writes),
+        }
+      : {};
+    const idempotent: Record<string, string> =
+      step.idempotent === undefined ? {} : { "tsdev.procedure.idempotent": String(step.idempotent) };
     spans.push({
       ...under,
       id: `p${index}`,

@@ -26,7 +26,10 @@ export function addRetry(
         throw new NotSure("retry-present", `${evidence.node} is retried already`, line);
     }
     const edited = new MagicString(file.text);
-    edited.appendLeft(link.call.end, `${separator(chain, index)}.${quoted(chain)}`);
+    const gap = separator(chain, index);
+    // A comment behind the step on its line stays with the step.
+    const remark = gap === "" ? null : /^[\t ]*(?:\/\/.*|\/\*.*\*\/)(?=\r?\n)/.exec(file.text.slice(link.call.end));
+    edited.appendLeft(link.call.end + (remark?.[0].length ?? 0), `${gap}.${quoted(chain)}`);
     const share = `${evidence.failures} of ${evidence.attempts} attempts`;
     return {
       file,

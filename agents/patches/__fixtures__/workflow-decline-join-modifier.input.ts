@@ -1,0 +1,12 @@
+// join send-mail, track, declines: modifier-on-step
+import { z } from "zod";
+import { workflow } from "../../../sdk/index.ts";
+import { load, mail, receipt, track } from "./procedures.ts";
+
+export const used = [load, mail, receipt, track];
+
+export const flow = workflow("flow")
+  .input(z.object({ orderId: z.string() }))
+  .step(mail)
+  .withTimeout({ ms: 500 })
+  .step(track);

@@ -1,0 +1,8 @@
+// join send-mail, receipt, declines: needs-output
+import { z } from "zod";
+import { workflow } from "../../../sdk/index.ts";
+import { load, mail, receipt, track } from "./procedures.ts";
+
+export const used = [load, mail, receipt, track];
+
+export const flow = workflow("flow").input(z.object({ orderId: z.string() })).step(mail).step(receipt);

@@ -1,0 +1,9 @@
+// retry send-mail, declines: dynamic
+import { z } from "zod";
+import { workflow } from "../../../sdk/index.ts";
+import { load, mail, receipt, track } from "./procedures.ts";
+
+export const used = [load, mail, receipt, track];
+
+const flow = workflow("flow").input(z.object({ orderId: z.string() })).step(mail);
+export const flows = [flow];

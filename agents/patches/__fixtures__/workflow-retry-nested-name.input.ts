@@ -1,0 +1,11 @@
+// retry note
+import { z } from "zod";
+import { workflow } from "../../../sdk/index.ts";
+import { load, mail, receipt, track } from "./procedures.ts";
+
+export const used = [load, mail, receipt, track];
+
+export const flow = workflow("flow")
+  .input(z.object({ orderId: z.string() }))
+  .step(mail, { as: "note" }) // the second one
+  .step(mail);
