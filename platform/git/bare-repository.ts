@@ -6,6 +6,7 @@ import { TsdevError } from "../../sdk/errors.ts";
 import type { GitCommand, GitRun } from "./git-command.ts";
 import type { CommitDescription, CommitOnBranch } from "./git-host.ts";
 import { branchName, commitHash, filePath, ourIdentity } from "./git-names.ts";
+import { removeStaleLocks } from "./stale-files.ts";
 
 const zero = "0".repeat(40);
 /** A branch that many write at once is tried again this often before the caller hears of it. */
@@ -67,9 +68,10 @@ export function bareRepository(git: GitCommand, path: string): BareRepository {
       return true;
     } catch (error) {
       // Lost to another writer, or the writer is just at it: the ref is not where we thought, or its lock is held.
-      if (TsdevError.is(error) && /cannot lock ref|is at .* but expected|already exists/.test(error.message))
-        return false;
-      throw error;
+      if (!TsdevError.is(error) || !/cannot lock ref|is at .* but expected|already exists/.test(error.message))
+        throw error;
+      await removeStaleLocks(path);
+      return false;
     }
   }
 
@@ -225,6 +227,7 @@ export function bareRepository(git: GitCommand, path: string): BareRepository {
           return;
         } catch (error) {
           if (!(TsdevError.is(error) && /cannot lock ref/.test(error.message))) throw error;
+          await removeStaleLocks(path);
         }
       }
       throw busy(ref);

@@ -51,6 +51,7 @@ export function gitCommand(directory: string): GitCommand {
       ["gc.auto", "0"],
       ["receive.autogc", "false"],
       ["core.hooksPath", "/dev/null"],
+      ["core.filesRefLockTimeout", "1000"],
       ...Object.entries(config),
     ];
     const base: Record<string, string> = {

@@ -7,6 +7,7 @@ import type { ReadableStream as WebStream } from "node:stream/web";
 import { bareRepository } from "./bare-repository.ts";
 import type { LocalGitHost } from "./local-host.ts";
 import { answerHooks, type MovedBranch } from "./push-hook.ts";
+import { removeStaleLocks } from "./stale-files.ts";
 
 /** A push larger than this is refused by git itself. */
 const largestPush = "2g";
@@ -32,6 +33,8 @@ export interface BackendRequest {
 
 export async function serveBackend(call: BackendRequest): Promise<Response> {
   const { host, request, hooks } = call;
+  if (hooks !== null) await removeStaleLocks(call.repository);
+
   const child = spawn("git", ["http-backend"], {
     env: host.git.environment(cgiVariables(call), {
       "receive.maxInputSize": largestPush,

@@ -1,5 +1,6 @@
 // The local Git host on a real Postgres and real git: the contract, and what a kill or a race may leave behind.
-import { readdir } from "node:fs/promises";
+import { mkdir, readdir, utimes, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { newId } from "../store/id.ts";
 import type { Store } from "../store/store.ts";
@@ -74,6 +75,25 @@ describe("local Git host, by hazard", () => {
     const commit = await change(location, "tsdev/x/1");
     await host.git.run([`--git-dir=${host.repositoryPath(location)}`, "update-ref", "-d", "refs/heads/tsdev/x/1"]);
     expect(await change(location, "tsdev/x/1")).toBe(commit);
+  });
+
+  test("the lock of a git process that was killed holds up neither a commit nor a merge", async () => {
+    const location = await seeded();
+    const old = new Date(Date.now() - 10_000);
+    const lock = async (ref: string) => {
+      const path = join(host.repositoryPath(location), `${ref}.lock`);
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(path, "");
+      await utimes(path, old, old);
+    };
+    await lock("refs/heads/tsdev/x/1");
+    await change(location, "tsdev/x/1");
+    const pull = await host.openPullRequest(location, request("tsdev/x/1"));
+    await lock("refs/heads/main");
+    expect(await host.merge(location, pull.number)).toBe(await host.head(location, "main"));
+    await lock("refs/heads/tsdev/x/1");
+    await host.deleteBranch(location, "tsdev/x/1");
+    expect(await host.head(location, "tsdev/x/1")).toBeNull();
   });
 
   test("merges of different pull requests at once all arrive", async () => {

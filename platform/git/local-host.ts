@@ -6,7 +6,7 @@
 //   2. A pull request is merged when its base contains its head; a row that does not say so yet is put right on the next look.
 //   3. `refs/pull/<number>/head` keeps the last head of a pull request whose branch is gone.
 //   4. Every row is found through the project that owns the location, and by its organization.
-import { mkdir, rename, rm, stat } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Kysely } from "kysely";
 import { nanoid } from "nanoid";
@@ -18,6 +18,7 @@ import type { GitHost, PullRequest, Repository } from "./git-host.ts";
 import { branchName, commitHash, localLocation, ourIdentity } from "./git-names.ts";
 import { comparison, endedOrNew, found, headOf, merge, type Place, settled } from "./local-merge.ts";
 import { localPullRequests, type ProjectOfRepository, type PullRequestRow } from "./local-pull-requests.ts";
+import { removeStaleLocks, removeStalePacks, removeStaleScratch } from "./stale-files.ts";
 
 export interface LocalGitHost extends GitHost {
   readonly kind: "local";
@@ -51,6 +52,11 @@ export async function openLocalGitHost(options: LocalGitHostOptions): Promise<Lo
   await mkdir(repositories, { recursive: true, mode: 0o700 });
   const git = gitCommand(options.directory);
   await checkGitVersion(git);
+  await removeStaleScratch(git.scratch);
+  for (const name of await readdir(repositories)) {
+    await removeStaleLocks(join(repositories, name));
+    await removeStalePacks(join(repositories, name));
+  }
   return localHost({ ...options, git, repositories, organizationId: null });
 }
 

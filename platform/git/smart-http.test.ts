@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, readFile, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, utimes, writeFile } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { serve } from "@hono/node-server";
@@ -359,6 +359,19 @@ serve({ fetch: app.fetch, port: 0, hostname: "127.0.0.1" }, (info) => console.lo
       expect.objectContaining({ branch: "main", before: null, after: head, cause: "push" }),
     );
     expect((await git(folder, "push", url("killed"), "main:again")).exitCode).toBe(0);
+  });
+
+  test("a lock that a killed git left on the branch does not refuse the next push", async () => {
+    const location = await project("stale");
+    const folder = await clone();
+    await git(folder, "push", url("stale"), "main");
+    const lock = join(host.repositoryPath(location), "refs/heads/main.lock");
+    const old = new Date(Date.now() - 10_000);
+    await writeFile(lock, "");
+    await utimes(lock, old, old);
+    const second = await commit(folder, "b.txt", "2\n");
+    expect((await git(folder, "push", url("stale"), "main")).exitCode).toBe(0);
+    expect(await host.head(location, "main")).toBe(second);
   });
 
   test("a pusher who hangs up in the middle leaves the branch as it was", async () => {
