@@ -150,7 +150,7 @@ test("what only looks like it is left alone, each with its reason and place", as
     {
       subject: "GET /import",
       test: "writes",
-      reason: "the repeated statement is INSERT: batching writes changes locks and order",
+      reason: "the repeated statement is INSERT: batching it changes locks and order",
       line: 50,
     },
     {

@@ -216,9 +216,10 @@ export const nPlusOne = analyzer<NPlusOneCandidate, typeof NPlusOneOptions>({
       const times = `${repeat.repeats.max} times at most`;
       return reject(candidate, "few-repeats", `the same query ${times}, ${options.minRepeats} are needed`);
     }
-    if (repeat.statement.kind !== "select") {
-      const kind = repeat.statement.kind.toUpperCase();
-      return reject(candidate, "writes", `the repeated statement is ${kind}: batching writes changes locks and order`);
+    const { kind, writes } = repeat.statement;
+    if (kind !== "select" || writes.length > 0) {
+      const what = kind === "select" ? "writes or locks rows" : `is ${kind.toUpperCase()}`;
+      return reject(candidate, "writes", `the repeated statement ${what}: batching it changes locks and order`);
     }
     if (repeat.wastedMs < options.minWastedMs) {
       const cost = `${repeat.wastedMs.toFixed(1)} ms in ${candidate.occurrences} requests`;

@@ -75,7 +75,7 @@ export function describeStatement(text: string): Statement {
   if (!calls) result.understood = false;
   if (kind === "select") {
     result.paging = pagingOf(body);
-    result.repeatable = calls && writes.size === 0;
+    result.repeatable = calls && result.writes.length === 0;
   } else {
     result.repeatable = calls && writes.size === 1 && repeatableWrite(kind, body);
   }
