@@ -67,13 +67,21 @@ export async function driveTraffic(options: TrafficOptions): Promise<TrafficResu
     return answer;
   }
 
+  async function ask<T>(path: string): Promise<T> {
+    const { status, body } = await send("GET", path);
+    if (status === 200) return JSON.parse(body) as T;
+    signal?.throwIfAborted();
+    throw new Error(`no shop answers at ${url}: GET ${path} gave ${status || body}`);
+  }
+
   /** Sends a request until it works, as a patient customer does. */
   async function insist(path: string, body?: unknown): Promise<boolean> {
     for (let attempt = 0; attempt <= triesAgain; attempt++) {
       if (attempt > 0) await after(momentMs, undefined, { signal });
-      if (isFailure(await send("POST", path, body))) continue;
+      const answer = await send("POST", path, body);
+      if (isFailure(answer)) continue;
       if (attempt > 0) result.healed++;
-      return true;
+      return answer.status < 300;
     }
     result.givenUp++;
     return false;
@@ -81,8 +89,8 @@ export async function driveTraffic(options: TrafficOptions): Promise<TrafficResu
 
   try {
     for (let round = 0; round < rounds; round++) {
-      const newest = JSON.parse((await send("GET", "/orders")).body || "[]") as { id: number }[];
-      const waiting = JSON.parse((await send("GET", `/orders/waiting?limit=${mix.ship}`)).body || "[]") as number[];
+      const newest = await ask<{ id: number }[]>("/orders");
+      const waiting = await ask<number[]>(`/orders/waiting?limit=${mix.ship}`);
       // The newest order names this round, so that its references are new in this shop and the same in an equal one.
       const label = `web-${newest[0]?.id ?? 0}`;
       const carts = Array.from({ length: mix.checkout }, (_, number) => cart(seed, label, number));
@@ -113,19 +121,24 @@ export async function driveTraffic(options: TrafficOptions): Promise<TrafficResu
   return result;
 }
 
-/** Starts one task every `everyMs` while no more than `limit` run, and waits for all. */
+/** Starts one task every `everyMs` while no more than `limit` run, and waits for all, also when one throws. */
 async function paced(tasks: (() => Promise<void>)[], everyMs: number, limit: number, signal?: AbortSignal) {
   const started = performance.now();
   const running = new Set<Promise<void>>();
+  const errors: unknown[] = [];
   for (const [index, task] of tasks.entries()) {
     const early = started + index * everyMs - performance.now();
-    if (early > 1) await after(early, undefined, { signal });
+    if (early > 1) await after(early, undefined, { signal }).catch((error) => errors.push(error));
     while (running.size >= limit) await Promise.race(running);
-    signal?.throwIfAborted();
-    const run = task().finally(() => running.delete(run));
+    if (errors.length > 0 || signal?.aborted) break;
+    const run = task()
+      .catch((error) => void errors.push(error))
+      .finally(() => running.delete(run));
     running.add(run);
   }
   await Promise.all(running);
+  signal?.throwIfAborted();
+  if (errors.length > 0) throw errors[0];
 }
 
 function times(count: number, task: () => Promise<void>): (() => Promise<void>)[] {
