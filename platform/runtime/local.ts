@@ -1,5 +1,5 @@
 // The local runtime: instances and router are processes of their own that outlive the control plane and are adopted by the next one.
-import { mkdirSync } from "node:fs";
+import { accessSync, constants, mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { TsdevError } from "../../sdk/errors.ts";
 import { type GroupRecord, GroupRecords, serviceKey } from "./group-records.ts";
@@ -55,7 +55,16 @@ const stableMs = 30_000;
 /** Opens the runtime of a directory: adopts its router and instances, or starts a router; ends what a killed one left half done. */
 export async function openLocalRuntime(options: LocalRuntimeOptions): Promise<LocalRuntime> {
   const directory = resolve(options.directory);
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    accessSync(directory, constants.W_OK);
+  } catch (cause) {
+    throw new TsdevError("data_directory_unwritable", {
+      message: `${directory} cannot be written: ${(cause as Error).message}`,
+      fix: "make it writable for this user or give another folder with `--data`",
+      cause,
+    });
+  }
   const router = await openRouter({
     directory,
     wantedPort: options.wantedPort ?? 3200,

@@ -1,4 +1,4 @@
-// A constant load through the router: requests at a fixed rate whatever the answers do, half on kept-alive connections, a third POST.
+// A constant load through the router: requests at a fixed rate whatever the answers do, half on kept-alive connections, a third POST and slow: a router may repeat a GET, never a POST.
 import { Agent, request } from "node:http";
 
 export interface Load {
@@ -32,7 +32,7 @@ export function startLoad(url: string, host: string, perSecond: number): Load {
       const asked = request(
         {
           ...{ host: "127.0.0.1", port, method: post ? "POST" : "GET", agent: number % 2 === 0 ? kept : false },
-          ...{ path: `/?ms=${number % 4 === 0 ? number % 120 : 0}`, headers: { host } },
+          ...{ path: `/?ms=${post ? 40 + (number % 100) : number % 4 === 0 ? number % 120 : 0}`, headers: { host } },
         },
         (response) => {
           let text = "";

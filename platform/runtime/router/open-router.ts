@@ -43,6 +43,8 @@ export interface RouterOptions {
 
 interface RouterRecord {
   port: number;
+  /** What was wanted when it got that port: another wish is not answered with the old port. */
+  wanted: number;
   socket: string;
   /** Process group of supervisor and router. */
   group: number;
@@ -86,6 +88,14 @@ function* candidatePorts(wanted: number, kept: number | undefined): Generator<nu
   yield 0;
 }
 
+function refusal(message: string): TsdevError {
+  const unwritable = /^(ENOSPC|EROFS|EACCES|EDQUOT|EIO)\b/.test(message);
+  return new TsdevError(unwritable ? "data_directory_unwritable" : "internal", {
+    message: `the router could not do it: ${message}`,
+    fix: unwritable ? "make room in the data directory, or make it writable" : "see the router's output.log",
+  });
+}
+
 /** One connection of the control channel. */
 class Channel {
   readonly #socket: Socket;
@@ -106,8 +116,9 @@ class Channel {
         const message = JSON.parse(line) as { id: number; result?: unknown; error?: string };
         const waiting = this.#waiting.get(message.id);
         this.#waiting.delete(message.id);
+        if (this.#waiting.size === 0) socket.unref();
         if (message.error === undefined) waiting?.resolve(message.result);
-        else waiting?.reject(new TsdevError("internal", { message: `router: ${message.error}`, fix: "see its log" }));
+        else waiting?.reject(refusal(message.error));
       })
       .on("error", () => {});
   }
@@ -130,6 +141,7 @@ class Channel {
       if (!this.open) return reject(new Error("the router closed the channel"));
       const id = this.#next++;
       this.#waiting.set(id, { resolve, reject });
+      this.#socket.ref();
       this.#socket.write(`${JSON.stringify({ id, command })}\n`);
     });
   }
@@ -170,7 +182,8 @@ export async function openRouter(options: RouterOptions): Promise<Router> {
           const timeout = delay(2000).then(() => undefined);
           const stats = (await Promise.race([reached.ask({ do: "stats" }), timeout])) as RouterStats | undefined;
           if (stats && stats.port > 0) {
-            record = { port: stats.port, socket: path, group: findProcess(stats.pid)?.group ?? record?.group ?? 0 };
+            const group = findProcess(stats.pid)?.group ?? record?.group ?? 0;
+            record = { port: stats.port, wanted: record?.wanted ?? options.wantedPort, socket: path, group };
             writeDurably(recordPath, JSON.stringify(record));
             return reached;
           }
@@ -190,7 +203,8 @@ export async function openRouter(options: RouterOptions): Promise<Router> {
     const logPath = join(folder, "output.log");
     const logFd = openSync(logPath, "a", 0o600);
     if (statSync(logPath).size > 10_000_000) truncateSync(logPath);
-    const server = await listenOnFree(candidatePorts(options.wantedPort, record?.port), options.host);
+    const kept = record?.wanted === options.wantedPort ? record.port : undefined;
+    const server = await listenOnFree(candidatePorts(options.wantedPort, kept), options.host);
     try {
       // Nothing is accepted here: spawn and close happen before the event loop looks at the socket.
       const listening = (server as unknown as { _handle: { fd: number } })._handle.fd;
@@ -205,7 +219,7 @@ export async function openRouter(options: RouterOptions): Promise<Router> {
       supervisor.unref();
       const address = server.address();
       const port = typeof address === "object" && address ? address.port : 0;
-      record = { port, socket, group: supervisor.pid ?? 0 };
+      record = { port, wanted: options.wantedPort, socket, group: supervisor.pid ?? 0 };
       writeDurably(recordPath, JSON.stringify(record));
     } finally {
       server.close();
