@@ -21,7 +21,7 @@ import { Releases } from "./platform/builds/releases.ts";
 import { sdkRegistry } from "./platform/builds/sdk-registry.ts";
 import { dashboardPages } from "./platform/control-plane/dashboard-pages.ts";
 import type { ControlPlaneFile, DataDirectory } from "./platform/control-plane/data-directory.ts";
-import { listen, type Listening } from "./platform/control-plane/listen.ts";
+import { type Listening, listen } from "./platform/control-plane/listen.ts";
 import { pumpOutput } from "./platform/control-plane/pump-output.ts";
 import { AppDatabases } from "./platform/databases/app-databases.ts";
 import { Deployer, workDeployments } from "./platform/deployments/deployer.ts";
@@ -85,7 +85,9 @@ export async function openPlatform({ directory, port, env }: PlatformOptions): P
     : await openEmbeddedPostgres({ directory: directory.join("postgres") });
   const [store, telemetry] = await Promise.all([
     openStore({ url: postgres.url }),
-    openTelemetryStore(env.CLICKHOUSE_URL ? { clickhouseUrl: env.CLICKHOUSE_URL } : { directory: directory.join("clickhouse") }),
+    openTelemetryStore(
+      env.CLICKHOUSE_URL ? { clickhouseUrl: env.CLICKHOUSE_URL } : { directory: directory.join("clickhouse") },
+    ),
   ]);
   const { db } = store;
   const queue = await openQueue(env.REDIS_URL ? { redisUrl: env.REDIS_URL } : { postgresUrl: postgres.url });
@@ -103,16 +105,30 @@ export async function openPlatform({ directory, port, env }: PlatformOptions): P
   await cleanUpProofs({ adminUrl: postgres.adminUrl, directory: directory.join("proofs") });
 
   // the machine: runtime, databases, builds
-  const runtime = await openLocalRuntime({ directory: directory.join("runtime"), wantedPort: port, nodePath: process.execPath });
-  const databases = new AppDatabases({ adminUrl: postgres.adminUrl, key: masterKey.derive("app databases").toString("hex") });
+  const runtime = await openLocalRuntime({
+    directory: directory.join("runtime"),
+    ...(port === undefined ? {} : { wantedPort: port }),
+    nodePath: process.execPath,
+    log: (message) => console.error(message),
+  });
+  const databases = new AppDatabases({
+    adminUrl: postgres.adminUrl,
+    key: masterKey.derive("app databases").toString("hex"),
+  });
   const routerPort = new URL(runtime.routerUrl).port;
   const host = (project: string, environment: string, service: string) =>
     environment === "production" ? `${service}.${project}.localhost` : `${service}.${environment}.${project}.localhost`;
   const environmentUrl = (project: string, environment: string, service: string) =>
     `http://${host(project, environment, service)}:${routerPort}`;
 
-  const packedSdk = await packSdk({ sdkFolder: join(root, "sdk"), directory: directory.join("cache", "sdk"), nodeFolder });
-  const sdkManifest = JSON.parse(await readFile(join(root, "sdk/package.json"), "utf8")) as { dependencies: Record<string, string> };
+  const packedSdk = await packSdk({
+    sdkFolder: join(root, "sdk"),
+    directory: directory.join("cache", "sdk"),
+    nodeFolder,
+  });
+  const sdkManifest = JSON.parse(await readFile(join(root, "sdk/package.json"), "utf8")) as {
+    dependencies: Record<string, string>;
+  };
   let selfUrl = "";
   const commands = new BuildCommands({
     processes,
@@ -133,7 +149,13 @@ export async function openPlatform({ directory, port, env }: PlatformOptions): P
   await variables.learnSecrets();
   const logs = new BuildLogs(directory.join("builds", "logs"), redactor);
   const releases = new Releases({ db, git, directory: directory.path, commands });
-  const deployments = new Deployments({ db, queue, projects, instances: (id) => runtime.status(id), url: environmentUrl });
+  const deployments = new Deployments({
+    db,
+    queue,
+    projects,
+    instances: (id) => runtime.status(id),
+    url: environmentUrl,
+  });
   const deployer = new Deployer({
     db,
     deployments,
@@ -142,7 +164,10 @@ export async function openPlatform({ directory, port, env }: PlatformOptions): P
     runtime,
     databases,
     variables,
-    otlp: (scope) => ({ endpoint: runtime.routerUrl.replace("localhost", "127.0.0.1"), token: identity.ingestToken(scope) }),
+    otlp: (scope) => ({
+      endpoint: runtime.routerUrl.replace("localhost", "127.0.0.1"),
+      token: identity.ingestToken(scope),
+    }),
     registerUrl,
     host,
   });
@@ -187,10 +212,23 @@ export async function openPlatform({ directory, port, env }: PlatformOptions): P
       ...pullRequestOperations({
         project: async (organizationId, name) => {
           const row = await projects.row(organizationId, name);
-          return { host: git.forOrganization(organizationId), location: row.git_location, defaultBranch: row.default_branch };
+          return {
+            host: git.forOrganization(organizationId),
+            location: row.git_location,
+            defaultBranch: row.default_branch,
+          };
         },
         onMerge: async ({ organizationId, project, branch, before, after, message, principal }) => {
-          await deployments.onPush({ organizationId, project, branch, before, after, message, pushedBy: principal.id, cause: "merge" });
+          await deployments.onPush({
+            organizationId,
+            project,
+            branch,
+            before,
+            after,
+            message,
+            pushedBy: principal.id,
+            cause: "merge",
+          });
           await pipeline.sync((await projects.row(organizationId, project)).id);
         },
       }),
@@ -214,7 +252,11 @@ export async function openPlatform({ directory, port, env }: PlatformOptions): P
   app.route("/", ingest);
   app.route(
     "/npm",
-    sdkRegistry({ tarballPath: packedSdk.tarballPath, version: packedSdk.version, dependencies: sdkManifest.dependencies }),
+    sdkRegistry({
+      tarballPath: packedSdk.tarballPath,
+      version: packedSdk.version,
+      dependencies: sdkManifest.dependencies,
+    }),
   );
   app.route(
     "/git",
@@ -232,7 +274,12 @@ export async function openPlatform({ directory, port, env }: PlatformOptions): P
           pushedBy: principal.id,
           cause: "push",
         });
-        return pushAnswer(project.name, branch, made.map((row) => row.id), runtime.routerUrl);
+        return pushAnswer(
+          project.name,
+          branch,
+          made.map((row) => row.id),
+          runtime.routerUrl,
+        );
       },
     }),
   );
@@ -242,7 +289,7 @@ export async function openPlatform({ directory, port, env }: PlatformOptions): P
   const own = await listen(app, { port: 0 });
   listening.push(own);
   selfUrl = own.url;
-  await runtime.setControlPlane({ host: "127.0.0.1", port: own.port });
+  await runtime.setControlPlane(own.port);
   const otlp = await listen(new Hono().route("/", ingest), { port: wantedOtlpPort, orNextFree: true });
   listening.push(otlp);
 
@@ -271,14 +318,20 @@ export async function openPlatform({ directory, port, env }: PlatformOptions): P
       .selectFrom("deployments")
       .innerJoin("environments", "environments.id", "deployments.environment_id")
       .innerJoin("projects", "projects.id", "deployments.project_id")
-      .select(["projects.name as project", "environments.name as environment", "deployments.organization_id as organization"])
+      .select([
+        "projects.name as project",
+        "environments.name as environment",
+        "deployments.organization_id as organization",
+      ])
       .where("deployments.status", "=", "live")
       .execute();
     for (const row of rows) {
       await projects
         .environment(row.organization, row.project, row.environment)
         .then((place) => pipeline.analyze(place))
-        .catch((error: unknown) => console.error(`analysis of ${row.project}/${row.environment}: ${TsdevError.from(error).message}`));
+        .catch((error: unknown) =>
+          console.error(`analysis of ${row.project}/${row.environment}: ${TsdevError.from(error).message}`),
+        );
     }
   }
 
@@ -298,7 +351,8 @@ export async function openPlatform({ directory, port, env }: PlatformOptions): P
     firstStart: owner.created,
     loginLink: async () => {
       const principal = await identity.principalOf(owner.token);
-      if (!principal) throw new TsdevError("internal", { message: "the owner's token is gone", fix: "start the platform again" });
+      if (!principal)
+        throw new TsdevError("internal", { message: "the owner's token is gone", fix: "start the platform again" });
       return `${runtime.routerUrl}/login?code=${await identity.createLoginCode(principal)}`;
     },
     close: async ({ all }) => {
@@ -323,5 +377,7 @@ function pushAnswer(project: string, branch: string, deployments: string[], url:
     return deployments.map((id) => `deployment ${id} is queued, follow it at ${url}/deployments/${id}`);
   }
   if (branch.startsWith("tsdev/")) return [];
-  return [`no environment of ${project} follows the branch ${branch}, so nothing is deployed; push to the branch of one`];
+  return [
+    `no environment of ${project} follows the branch ${branch}, so nothing is deployed; push to the branch of one`,
+  ];
 }

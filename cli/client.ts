@@ -15,7 +15,8 @@ export type Link = z.infer<typeof Link>;
 
 const linkPath = (folder: string) => join(folder, ".tsdev", "link.json");
 /** Where `tsdev serve` notes its data directory, so that other folders find the platform on this machine. */
-const notePath = () => join(process.env.XDG_STATE_HOME ?? join(homedir(), ".local", "state"), "tsdev", "data-directory");
+const notePath = () =>
+  join(process.env.XDG_STATE_HOME ?? join(homedir(), ".local", "state"), "tsdev", "data-directory");
 
 async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T | null> {
   const text = await readFile(path, "utf8").catch(() => null);
@@ -47,7 +48,10 @@ export async function findPlatform(data: string | undefined): Promise<Address> {
   const { TSDEV_URL, TSDEV_TOKEN } = process.env;
   if (TSDEV_URL) {
     if (TSDEV_TOKEN) return { url: TSDEV_URL.replace(/\/+$/, ""), token: TSDEV_TOKEN };
-    throw new TsdevError("unauthenticated", { message: "TSDEV_URL is set but TSDEV_TOKEN is not", fix: "set TSDEV_TOKEN as well" });
+    throw new TsdevError("unauthenticated", {
+      message: "TSDEV_URL is set but TSDEV_TOKEN is not",
+      fix: "set TSDEV_TOKEN as well",
+    });
   }
   const noted = (await readFile(notePath(), "utf8").catch(() => "")).trim();
   for (const directory of data ? [data] : [".tsdev", noted].filter(Boolean)) {
@@ -72,11 +76,16 @@ export class Client {
   }
 
   /** Calls an operation that answers once; `progress` hears what it tells meanwhile. */
-  async call<T = unknown>(name: string, input: object, options: { read?: boolean; progress?: ProgressListener } = {}): Promise<T> {
+  async call<T = unknown>(
+    name: string,
+    input: object,
+    options: { read?: boolean; progress?: ProgressListener } = {},
+  ): Promise<T> {
     const response = await this.#request(name, input, options.read ?? false, options.progress !== undefined);
     if (!options.progress) return (await response.json()) as T;
     for await (const { event, data } of events(response)) {
-      if (event === "progress") options.progress((data as { message: string }).message, (data as { fraction?: number }).fraction);
+      if (event === "progress")
+        options.progress((data as { message: string }).message, (data as { fraction?: number }).fraction);
       if (event === "result") return data as T;
     }
     throw cutOff(name);
@@ -124,14 +133,22 @@ export class Client {
 }
 
 function errorOf(body: unknown, status: number): TsdevError {
-  const shape = z.object({ error: z.object({ code: z.string(), message: z.string(), fix: z.string(), path: z.string().optional() }) });
+  const shape = z.object({
+    error: z.object({ code: z.string(), message: z.string(), fix: z.string(), path: z.string().optional() }),
+  });
   const parsed = shape.safeParse(body);
   if (parsed.success) return new TsdevError(parsed.data.error.code as "internal", parsed.data.error);
-  return new TsdevError("unavailable", { message: `the platform answered ${status}`, fix: "try again; see its log if it repeats" });
+  return new TsdevError("unavailable", {
+    message: `the platform answered ${status}`,
+    fix: "try again; see its log if it repeats",
+  });
 }
 
 const cutOff = (name: string) =>
-  new TsdevError("unavailable", { message: `the connection was cut during ${name}`, fix: "the platform may have stopped; try again" });
+  new TsdevError("unavailable", {
+    message: `the connection was cut during ${name}`,
+    fix: "the platform may have stopped; try again",
+  });
 
 async function* events(response: Response): AsyncGenerator<{ event: string; data: unknown }> {
   if (!response.body) return;
@@ -144,6 +161,10 @@ async function* events(response: Response): AsyncGenerator<{ event: string; data
     }
   } catch (error) {
     if (TsdevError.is(error)) throw error;
-    throw new TsdevError("unavailable", { message: "the connection to the platform broke", fix: "try again", cause: error });
+    throw new TsdevError("unavailable", {
+      message: "the connection to the platform broke",
+      fix: "try again",
+      cause: error,
+    });
   }
 }

@@ -33,13 +33,21 @@ export async function pushFolder(folder: string, remote: string, branch: string,
     const head = clean ? (await git(["rev-parse", "HEAD"], folder)).stdout : null;
     const repository = head ? folder : scratch;
     const commit = head ?? (await snapshot(folder, scratch, remote, branch, auth));
-    const pushed = await execa("git", ["push", "--porcelain", remote, `${commit}:refs/heads/${branch}`], { cwd: repository, env: auth, reject: false });
+    const pushed = await execa("git", ["push", "--porcelain", remote, `${commit}:refs/heads/${branch}`], {
+      cwd: repository,
+      env: auth,
+      reject: false,
+    });
     if (pushed.exitCode !== 0) {
       const text = `${pushed.stdout}\n${pushed.stderr}`;
       const behind = /non-fast-forward|fetch first/.test(text);
       throw new TsdevError("git_rejected", {
-        message: behind ? `${branch} on the platform has commits that this folder has not` : `git push failed: ${lastLine(text)}`,
-        fix: behind ? `run \`git pull ${remote} ${branch}\` first; a pull request may have been merged there` : "check the address, the token and the branch's name",
+        message: behind
+          ? `${branch} on the platform has commits that this folder has not`
+          : `git push failed: ${lastLine(text)}`,
+        fix: behind
+          ? `run \`git pull ${remote} ${branch}\` first; a pull request may have been merged there`
+          : "check the address, the token and the branch's name",
       });
     }
     return { commit, moved: !/up to date/i.test(pushed.stdout) };
@@ -48,23 +56,48 @@ export async function pushFolder(folder: string, remote: string, branch: string,
   }
 }
 
-async function snapshot(folder: string, scratch: string, remote: string, branch: string, auth: Record<string, string>): Promise<string> {
+async function snapshot(
+  folder: string,
+  scratch: string,
+  remote: string,
+  branch: string,
+  auth: Record<string, string>,
+): Promise<string> {
   await git(["init", "--quiet"], scratch);
   const work = [`--git-dir=${join(scratch, ".git")}`, `--work-tree=${folder}`];
   const excludes = await readFile(join(folder, ".gitignore"), "utf8").catch(() => "");
-  const identity = { GIT_AUTHOR_NAME: "tsdev deploy", GIT_AUTHOR_EMAIL: "deploy@localhost", GIT_COMMITTER_NAME: "tsdev deploy", GIT_COMMITTER_EMAIL: "deploy@localhost" };
-  const parent = await execa("git", ["fetch", "--quiet", "--depth=1", remote, branch], { cwd: scratch, env: auth, reject: false });
+  const identity = {
+    GIT_AUTHOR_NAME: "tsdev deploy",
+    GIT_AUTHOR_EMAIL: "deploy@localhost",
+    GIT_COMMITTER_NAME: "tsdev deploy",
+    GIT_COMMITTER_EMAIL: "deploy@localhost",
+  };
+  const parent = await execa("git", ["fetch", "--quiet", "--depth=1", remote, branch], {
+    cwd: scratch,
+    env: auth,
+    reject: false,
+  });
   const parents = parent.exitCode === 0 ? ["-p", (await git(["rev-parse", "FETCH_HEAD"], scratch)).stdout] : [];
   const exclude = excludes.includes("node_modules") ? [] : ignored.map((path) => `:(exclude)${path}`);
   await git([...work, "add", "--all", "--", ".", ...exclude], folder);
   const tree = (await git([...work, "write-tree"], folder)).stdout;
   const before = parents[1] ? (await git(["rev-parse", `${parents[1]}^{tree}`], scratch)).stdout : null;
   if (parents[1] && before === tree) return parents[1];
-  return (await git([...work, "commit-tree", tree, ...parents, "-m", "Snapshot of the folder by tsdev deploy"], folder, identity)).stdout;
+  return (
+    await git(
+      [...work, "commit-tree", tree, ...parents, "-m", "Snapshot of the folder by tsdev deploy"],
+      folder,
+      identity,
+    )
+  ).stdout;
 }
 
 async function git(args: string[], cwd: string, env: Record<string, string> = {}): Promise<{ stdout: string }> {
   return execa("git", args, { cwd, env: { ...env, GIT_TERMINAL_PROMPT: "0" } });
 }
 
-const lastLine = (text: string) => text.trim().split("\n").findLast((line) => /error|fatal|rejected|remote:/.test(line)) ?? text.trim();
+const lastLine = (text: string) =>
+  text
+    .trim()
+    .split("\n")
+    .findLast((line) => /error|fatal|rejected|remote:/.test(line)) ?? text.trim();

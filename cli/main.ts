@@ -3,10 +3,8 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { deploy } from "./commands/deploy.ts";
 import { init } from "./commands/init.ts";
 import { logs } from "./commands/logs.ts";
-import { mcp } from "./commands/mcp.ts";
 import { deployments, openDashboard, rollback, scale, variables } from "./commands/operate.ts";
 import { serve, stop } from "./commands/serve.ts";
-import { setupAgent } from "./commands/setup-agent.ts";
 import { suggestions } from "./commands/suggestions.ts";
 import { traces } from "./commands/traces.ts";
 import { fail } from "./output.ts";
@@ -39,7 +37,9 @@ function onEnvironment(command: Command): Command {
 /** Runs a command's work; what it throws becomes the message, the fix and exit code 1. */
 function action<A extends unknown[]>(work: (...args: A) => Promise<void>): (...args: A) => Promise<void> {
   return async (...args) => {
-    const options = args.find((arg): arg is A[number] & { json: boolean } => typeof arg === "object" && arg !== null && "json" in arg);
+    const options = args.find(
+      (arg): arg is A[number] & { json: boolean } => typeof arg === "object" && arg !== null && "json" in arg,
+    );
     await work(...args).catch((error: unknown) => fail(error, { json: options?.json ?? false }));
   };
 }
@@ -52,7 +52,11 @@ export function program(): Command {
 
   onPlatform(tsdev.command("serve"))
     .description("run the platform on this machine in the foreground")
-    .option("--port <n>", "port of everything; 0 takes a free one (default: 3200 or the next free one)", whole(0, 65_535))
+    .option(
+      "--port <n>",
+      "port of everything; 0 takes a free one (default: 3200 or the next free one)",
+      whole(0, 65_535),
+    )
     .addHelpText("after", "\nExample:\n  npx tsdev serve --data ./.tsdev")
     .action(action(serve));
   onPlatform(tsdev.command("stop"))
@@ -105,12 +109,9 @@ export function program(): Command {
     .argument("[assignments...]", "NAME=VALUE")
     .addOption(new Option("--plain", "not secret: shown in proofs and not redacted").default(false))
     .action(action(variables));
-  onPlatform(tsdev.command("open")).description("print a one-time link that opens the dashboard").action(action(openDashboard));
-  onPlatform(tsdev.command("mcp")).description("the MCP server on stdio").action(action(mcp));
-  onPlatform(tsdev.command("setup").command("agent"))
-    .description("write an assistant's configuration for the MCP server")
-    .addOption(new Option("--client <name>", "which assistant").choices(["cursor", "vscode", "claude", "codex", "zed"]))
-    .action(action(setupAgent));
+  onPlatform(tsdev.command("open"))
+    .description("print a one-time link that opens the dashboard")
+    .action(action(openDashboard));
   return tsdev;
 }
 

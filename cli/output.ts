@@ -19,14 +19,28 @@ export function say(message: string): void {
 
 export const dim = (text: string) => styleText("dim", text, { stream: process.stdout });
 export const bold = (text: string) => styleText("bold", text, { stream: process.stdout });
-export const colored = (color: "red" | "green" | "yellow" | "cyan", text: string) => styleText(color, text, { stream: process.stdout });
+export const colored = (color: "red" | "green" | "yellow" | "cyan", text: string) =>
+  styleText(color, text, { stream: process.stdout });
 
 /** A table without borders. */
 export function table(head: string[], rows: string[][]): string {
   const none = Object.fromEntries(
-    ["top", "top-mid", "top-left", "top-right", "bottom", "bottom-mid", "bottom-left", "bottom-right", "left", "left-mid", "mid", "mid-mid", "right", "right-mid"].map(
-      (place) => [place, ""],
-    ),
+    [
+      "top",
+      "top-mid",
+      "top-left",
+      "top-right",
+      "bottom",
+      "bottom-mid",
+      "bottom-left",
+      "bottom-right",
+      "left",
+      "left-mid",
+      "mid",
+      "mid-mid",
+      "right",
+      "right-mid",
+    ].map((place) => [place, ""]),
   );
   const made = new Table({
     head: head.map(dim),
@@ -42,5 +56,8 @@ export function fail(thrown: unknown, options: OutputOptions): void {
   const error = TsdevError.from(thrown);
   process.exitCode = 1;
   if (options.json) process.stderr.write(`${JSON.stringify({ error })}\n`);
-  else process.stderr.write(`${styleText("red", `error ${error.code}`, { stream: process.stderr })}: ${error.message}\n  fix: ${error.fix}\n`);
+  else
+    process.stderr.write(
+      `${styleText("red", `error ${error.code}`, { stream: process.stderr })}: ${error.message}\n  fix: ${error.fix}\n`,
+    );
 }

@@ -21,7 +21,11 @@ export async function projectName(given: string | undefined, folder: string): Pr
 function nameIn(packageJson: string): string | null {
   try {
     const { name } = JSON.parse(packageJson) as { name?: string };
-    const usable = name?.replace(/^@[^/]+\//, "").toLowerCase().replace(/[^a-z0-9-]+/g, "-").replace(/^-+|-+$/g, "");
+    const usable = name
+      ?.replace(/^@[^/]+\//, "")
+      .toLowerCase()
+      .replace(/[^a-z0-9-]+/g, "-")
+      .replace(/^-+|-+$/g, "");
     return usable || null;
   } catch {
     return null;

@@ -1,11 +1,9 @@
 // Operations on suggestions: analyze, list, get, apply, dismiss, snooze.
-import type { Kysely } from "kysely";
 import { z } from "zod";
 import { Rejection } from "../../analyzers/finding.ts";
 import { EnvironmentRef } from "../../platform/projects/project.ts";
 import type { Projects } from "../../platform/projects/projects.ts";
 import type { Queue } from "../../platform/queue/queue.ts";
-import type { DatabaseSchema } from "../../platform/store/schema.ts";
 import { TsdevError } from "../../sdk/errors.ts";
 import { type Operation, operation, streamOperation } from "../../sdk/operation.ts";
 import { type Pipeline, suggestionQueue } from "./pipeline.ts";
@@ -16,7 +14,6 @@ import type { Suggestions } from "./suggestions.ts";
 const SuggestionId = z.object({ suggestion: z.string().describe("A suggestion's id, sug_…") });
 
 export function suggestionOperations(parts: {
-  db: Kysely<DatabaseSchema>;
   suggestions: Suggestions;
   pipeline: Pipeline;
   progress: PipelineProgress;

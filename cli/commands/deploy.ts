@@ -31,12 +31,21 @@ export async function deploy(dir: string, flags: EnvironmentFlags): Promise<void
   const { deployments } = await client.call<{ deployments: Deployment[] }>("deployments.list", where, { read: true });
   const asked = deployments.find((one) => one.commit === pushed.commit && pushed.moved);
   const { id } = asked ?? (await client.call<Deployment>("deployments.redeploy", where));
-  const settled = await client.call<Deployment>("deployments.wait", { deployment: id }, { read: true, progress: (line) => say(dim(line)) });
+  const settled = await client.call<Deployment>(
+    "deployments.wait",
+    { deployment: id },
+    { read: true, progress: (line) => say(dim(line)) },
+  );
   if (settled.status !== "live" && settled.status !== "superseded") {
-    throw new TsdevError(settled.reason?.code ?? "internal", settled.reason ?? { message: `the deployment is ${settled.status}`, fix: "push again" });
+    throw new TsdevError(
+      settled.reason?.code ?? "internal",
+      settled.reason ?? { message: `the deployment is ${settled.status}`, fix: "push again" },
+    );
   }
   const seconds = (performance.now() - started) / 1000;
-  print({ deployment: settled.id, release: settled.release, url: settled.url, seconds, commit: settled.commit }, flags, () =>
-    `${bold(settled.url)}  ${settled.commit.slice(0, 7)} is live after ${seconds.toFixed(1)} s`,
+  print(
+    { deployment: settled.id, release: settled.release, url: settled.url, seconds, commit: settled.commit },
+    flags,
+    () => `${bold(settled.url)}  ${settled.commit.slice(0, 7)} is live after ${seconds.toFixed(1)} s`,
   );
 }

@@ -26,12 +26,17 @@ export async function logs(flags: LogFlags): Promise<void> {
     const abort = new AbortController();
     process.once("SIGINT", () => abort.abort());
     try {
-      for await (const record of client.stream<LogRecord>("logs.follow", filter, abort.signal)) show(record, flags.json);
+      for await (const record of client.stream<LogRecord>("logs.follow", filter, abort.signal))
+        show(record, flags.json);
     } catch (error) {
       if (!abort.signal.aborted) throw error;
     }
     return;
   }
-  const { records } = await client.call<{ records: LogRecord[] }>("logs.search", { ...filter, limit: flags.limit }, { read: true });
+  const { records } = await client.call<{ records: LogRecord[] }>(
+    "logs.search",
+    { ...filter, limit: flags.limit },
+    { read: true },
+  );
   for (const record of records) show(record, flags.json);
 }

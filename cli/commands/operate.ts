@@ -16,12 +16,19 @@ export interface EnvironmentFlags extends PlatformFlags {
 }
 
 /** A client and the environment that the flags name. */
-export async function place(flags: EnvironmentFlags, folder = "."): Promise<{ client: Client; where: { project: string; environment: string } }> {
+export async function place(
+  flags: EnvironmentFlags,
+  folder = ".",
+): Promise<{ client: Client; where: { project: string; environment: string } }> {
   const client = new Client(await findPlatform(flags.data));
   return { client, where: { project: await projectName(flags.project, folder), environment: flags.env } };
 }
 
-const statusColor: Record<string, "green" | "red" | "yellow" | "cyan"> = { live: "green", failed: "red", canceled: "yellow" };
+const statusColor: Record<string, "green" | "red" | "yellow" | "cyan"> = {
+  live: "green",
+  failed: "red",
+  canceled: "yellow",
+};
 
 export function statusText(status: string): string {
   return colored(statusColor[status] ?? "cyan", status);
@@ -48,7 +55,11 @@ export async function deployments(flags: EnvironmentFlags): Promise<void> {
 export async function rollback(deployment: string | undefined, flags: EnvironmentFlags): Promise<void> {
   const { client, where } = await place(flags);
   const output = await client.call<Deployment>("deployments.rollback", { ...where, deployment });
-  print(output, flags, (one) => `${one.commit.slice(0, 7)} is live again at ${one.url} after ${one.pushToHealthySeconds?.toFixed(1)} s`);
+  print(
+    output,
+    flags,
+    (one) => `${one.commit.slice(0, 7)} is live again at ${one.url} after ${one.pushToHealthySeconds?.toFixed(1)} s`,
+  );
 }
 
 export async function scale(flags: EnvironmentFlags & { replicas: number }): Promise<void> {
@@ -63,14 +74,28 @@ export async function variables(assignments: string[], flags: EnvironmentFlags &
     const pairs = assignments.map((text): [string, string] => {
       const at = text.indexOf("=");
       if (at > 0) return [text.slice(0, at), text.slice(at + 1)];
-      throw new TsdevError("invalid_input", { message: `"${text}" is not NAME=VALUE`, fix: "write, for example, API_URL=https://example.com" });
+      throw new TsdevError("invalid_input", {
+        message: `"${text}" is not NAME=VALUE`,
+        fix: "write, for example, API_URL=https://example.com",
+      });
     });
-    const output = await client.call<{ names: string[] }>("variables.set", { ...where, variables: Object.fromEntries(pairs), secret: !flags.plain });
+    const output = await client.call<{ names: string[] }>("variables.set", {
+      ...where,
+      variables: Object.fromEntries(pairs),
+      secret: !flags.plain,
+    });
     print(output, flags, ({ names }) => `set ${names.join(", ")}; they reach the next deployment`);
     return;
   }
-  const output = await client.call<{ variables: { name: string; secret: boolean }[] }>("variables.list", where, { read: true });
-  print(output, flags, ({ variables: list }) => table(["name", ""], list.map(({ name, secret }) => [name, secret ? dim("secret") : ""])));
+  const output = await client.call<{ variables: { name: string; secret: boolean }[] }>("variables.list", where, {
+    read: true,
+  });
+  print(output, flags, ({ variables: list }) =>
+    table(
+      ["name", ""],
+      list.map(({ name, secret }) => [name, secret ? dim("secret") : ""]),
+    ),
+  );
 }
 
 export async function openDashboard(flags: PlatformFlags): Promise<void> {

@@ -25,7 +25,9 @@ export async function serve(flags: { data?: string; port?: number; json: boolean
   process.on("SIGINT", () => undefined);
   process.on("SIGTERM", forward);
   process.on("SIGUSR2", forward);
-  process.exitCode = await new Promise<number>((resolve) => child.once("exit", (code, signal) => resolve(code ?? (signal ? 1 : 0))));
+  process.exitCode = await new Promise<number>((resolve) =>
+    child.once("exit", (code, signal) => resolve(code ?? (signal ? 1 : 0))),
+  );
 }
 
 const Running = z.object({ pid: z.int() });
@@ -49,13 +51,19 @@ export async function stop(flags: { data?: string; all: boolean; json: boolean }
       print({ stopped: true }, flags, () => "stopped");
       return;
     }
-    throw new TsdevError("not_found", { message: `no control plane runs on ${data}`, fix: "give its data directory with --data; --all also ends apps left running" });
+    throw new TsdevError("not_found", {
+      message: `no control plane runs on ${data}`,
+      fix: "give its data directory with --data; --all also ends apps left running",
+    });
   }
   process.kill(running.pid, flags.all ? "SIGUSR2" : "SIGTERM");
   const deadline = Date.now() + stopLimitMs;
   while (alive(running.pid)) {
     if (Date.now() > deadline) {
-      throw new TsdevError("timeout", { message: `process ${running.pid} has not stopped within 30 s`, fix: "look at its output; `kill -9` is safe, the next start carries on" });
+      throw new TsdevError("timeout", {
+        message: `process ${running.pid} has not stopped within 30 s`,
+        fix: "look at its output; `kill -9` is safe, the next start carries on",
+      });
     }
     await new Promise((resolve) => setTimeout(resolve, pollMs));
   }
@@ -64,7 +72,9 @@ export async function stop(flags: { data?: string; all: boolean; json: boolean }
 
 /** With no control plane running: starts one only to end everything in order. */
 async function stopWhatIsLeft(data: string): Promise<void> {
-  const child = spawn(process.execPath, [join(platformFolder, "serve.ts"), "--data", data, "--json"], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [join(platformFolder, "serve.ts"), "--data", data, "--json"], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   await new Promise((resolve) => child.stdout.once("data", resolve).once("end", resolve));
   child.kill("SIGUSR2");
   await new Promise((resolve) => child.once("exit", resolve));

@@ -1,6 +1,7 @@
 // suggestions: the inbox in the terminal; list, show, apply, dismiss, snooze.
-import type { Rejection } from "../../analyzers/finding.ts";
+
 import type { Suggestion } from "../../agents/suggestions/suggestion.ts";
+import type { Rejection } from "../../analyzers/finding.ts";
 import { TsdevError } from "../../sdk/errors.ts";
 import { Client, findPlatform } from "../client.ts";
 import { bold, colored, dim, print, table } from "../output.ts";
@@ -20,7 +21,11 @@ interface Inbox {
 export async function suggestions(id: string | undefined, flags: SuggestionFlags): Promise<void> {
   if (!id) {
     if (flags.apply || flags.dismiss || flags.snooze) {
-      throw new TsdevError("invalid_input", { message: "which suggestion is meant?", fix: "give its id, for example `npx tsdev suggestions sug_… --apply`", path: "id" });
+      throw new TsdevError("invalid_input", {
+        message: "which suggestion is meant?",
+        fix: "give its id, for example `npx tsdev suggestions sug_… --apply`",
+        path: "id",
+      });
     }
     const { client, where } = await place(flags);
     print(await client.call<Inbox>("suggestions.list", where, { read: true }), flags, inboxText);
@@ -52,7 +57,12 @@ function inboxText({ suggestions: list, rejections }: Inbox): string {
   ];
   if (rejections.length > 0) {
     parts.push(`\n${bold("Looked like it, left alone")}`);
-    parts.push(table(["what", "where", "why"], rejections.map((item) => [item.subject, item.file ? `${item.file}:${item.line}` : "", item.reason])));
+    parts.push(
+      table(
+        ["what", "where", "why"],
+        rejections.map((item) => [item.subject, item.file ? `${item.file}:${item.line}` : "", item.reason]),
+      ),
+    );
   }
   return parts.join("\n");
 }
@@ -68,7 +78,10 @@ function suggestionText(item: Suggestion): string {
   }
   if (item.declined) lines.push(`no patch: ${item.declined.reason}`);
   if (item.pullRequest) lines.push(`pull request ${item.pullRequest.url} (${item.pullRequest.state})`);
-  if (item.verdict) lines.push(`${item.verdict.result}: ${item.verdict.measure} ${item.verdict.before.toFixed(2)} → ${item.verdict.after.toFixed(2)}`);
+  if (item.verdict)
+    lines.push(
+      `${item.verdict.result}: ${item.verdict.measure} ${item.verdict.before.toFixed(2)} → ${item.verdict.after.toFixed(2)}`,
+    );
   if (patch) lines.push("", patch.diff);
   return lines.join("\n");
 }

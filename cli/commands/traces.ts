@@ -5,14 +5,22 @@ import { type EnvironmentFlags, place } from "./operate.ts";
 
 const slowMs = 100;
 
-export async function traces(id: string | undefined, flags: EnvironmentFlags & { slow: boolean; error: boolean; since: string }): Promise<void> {
+export async function traces(
+  id: string | undefined,
+  flags: EnvironmentFlags & { slow: boolean; error: boolean; since: string },
+): Promise<void> {
   const { client, where } = await place(flags);
   if (id) {
     const trace = await client.call<Trace>("traces.get", { trace: id }, { read: true });
     print(trace, flags, treeOf);
     return;
   }
-  const filter = { ...where, since: flags.since, ...(flags.error ? { errorsOnly: true } : {}), ...(flags.slow ? { slowerThanMs: slowMs } : {}) };
+  const filter = {
+    ...where,
+    since: flags.since,
+    ...(flags.error ? { errorsOnly: true } : {}),
+    ...(flags.slow ? { slowerThanMs: slowMs } : {}),
+  };
   const output = await client.call<{ traces: TraceSummary[] }>("traces.search", filter, { read: true });
   if (flags.slow) output.traces.sort((a, b) => b.durationMs - a.durationMs);
   print(output, flags, ({ traces: list }) =>
@@ -33,11 +41,17 @@ export async function traces(id: string | undefined, flags: EnvironmentFlags & {
 
 function treeOf(trace: Trace): string {
   const ids = new Set(trace.spans.map((span) => span.spanId));
-  const children = Map.groupBy(trace.spans, (span) => (span.parentSpanId && ids.has(span.parentSpanId) ? span.parentSpanId : null));
+  const children = Map.groupBy(trace.spans, (span) =>
+    span.parentSpanId && ids.has(span.parentSpanId) ? span.parentSpanId : null,
+  );
   const rows: string[][] = [];
   const walk = (parent: string | null, depth: number) => {
     for (const span of (children.get(parent) ?? []).toSorted((a, b) => a.start - b.start)) {
-      rows.push([span.durationMs.toFixed(2), "  ".repeat(depth) + (span.status === "error" ? colored("red", span.name) : span.name), dim(placeOf(span))]);
+      rows.push([
+        span.durationMs.toFixed(2),
+        "  ".repeat(depth) + (span.status === "error" ? colored("red", span.name) : span.name),
+        dim(placeOf(span)),
+      ]);
       walk(span.spanId, depth + 1);
     }
   };

@@ -16,10 +16,17 @@ export function dashboardPages(folder: string): Hono {
     c.header("X-Content-Type-Options", "nosniff");
     c.header("Referrer-Policy", "no-referrer");
   });
-  app.use("/assets/*", serveStatic({ root: folder, onFound: (_path, c) => c.header("Cache-Control", "public, max-age=31536000, immutable") }));
+  app.use(
+    "/assets/*",
+    serveStatic({
+      root: folder,
+      onFound: (_path, c) => c.header("Cache-Control", "public, max-age=31536000, immutable"),
+    }),
+  );
   app.get("*", async (c) => {
     const page = await readFile(join(folder, "index.html"), "utf8").catch(() => null);
-    if (page === null) return c.text("The dashboard is not built. Run `npm run build` in the platform's folder, then reload.\n", 503);
+    if (page === null)
+      return c.text("The dashboard is not built. Run `npm run build` in the platform's folder, then reload.\n", 503);
     c.header("Cache-Control", "no-store");
     return c.html(page);
   });

@@ -54,6 +54,18 @@ export function telemetryOperations({ traces, logs, projects }: TelemetryOperati
     }),
 
     operation({
+      name: "traces.count",
+      summary: "Count the spans stored of an environment",
+      input: EnvironmentRef.extend({ deployment: Deployment.optional() }),
+      output: z.object({ spans: z.int() }),
+      access: viewer,
+      async handler(input, { principal }) {
+        await projects.environment(principal.organizationId, input.project, input.environment);
+        return { spans: await traces.spanCount(principal.organizationId, input) };
+      },
+    }),
+
+    operation({
       name: "traces.get",
       summary: "Show one trace with its spans in the order of time",
       input: z.object({
