@@ -19,8 +19,7 @@ import {
   moveBranch,
   type RepositoryName,
 } from "./github-objects.ts";
-import { closedForGood, noBranch } from "./local-merge.ts";
-import { noSuchPullRequest } from "./local-pull-requests.ts";
+import { closedForGood, noBranch, noSuchPullRequest } from "./pull-request-errors.ts";
 
 export interface GitHubHostOptions {
   credentials: GitHubCredentials;

@@ -1,12 +1,8 @@
 // What a local pull request's row and its branches say together: where its head is, whether it is merged, and the merge itself.
 import { TsdevError } from "../../sdk/errors.ts";
 import type { BareRepository } from "./bare-repository.ts";
-import {
-  type LocalPullRequests,
-  noSuchPullRequest,
-  type ProjectOfRepository,
-  type PullRequestRow,
-} from "./local-pull-requests.ts";
+import type { LocalPullRequests, ProjectOfRepository, PullRequestRow } from "./local-pull-requests.ts";
+import { closedForGood, noBranch, noSuchPullRequest } from "./pull-request-errors.ts";
 
 /** One project's repository and the rows that belong to it. */
 export interface Place {
@@ -132,20 +128,5 @@ export async function merge(place: Place, number: number): Promise<string> {
   throw new TsdevError("conflict", {
     message: "the base branch was moved by others each time we tried",
     fix: "merge again in a moment",
-  });
-}
-
-export function closedForGood(number: number, branch: string): TsdevError {
-  return new TsdevError("conflict", {
-    message: `pull request #${number} for ${branch} was closed without a merge; it is not opened again`,
-    fix: "a person reopens it, or the change comes from another branch",
-  });
-}
-
-export function noBranch(branch: string): TsdevError {
-  return new TsdevError("not_found", {
-    message: `no branch ${branch} in this repository`,
-    fix: "push the branch first, or check its spelling",
-    path: "branch",
   });
 }

@@ -1,10 +1,10 @@
 // Pull requests and their comments of one local project, as rows; every query is limited to the project's organization.
 import type { Kysely, Selectable } from "kysely";
-import { TsdevError } from "../../sdk/errors.ts";
 import { newId } from "../store/id.ts";
 import type { DatabaseSchema, PullRequestCommentsTable, PullRequestsTable } from "../store/schema.ts";
 import type { PullRequest, PullRequestComment } from "./git-host.ts";
 import { ourIdentity } from "./git-names.ts";
+import { noSuchPullRequest } from "./pull-request-errors.ts";
 
 export type PullRequestRow = Selectable<PullRequestsTable>;
 
@@ -177,14 +177,6 @@ export function localPullRequests(db: Kysely<DatabaseSchema>, project: ProjectOf
       return rows.map(shownComment);
     },
   };
-}
-
-export function noSuchPullRequest(project: string, number: number): TsdevError {
-  return new TsdevError("not_found", {
-    message: `no pull request #${number} in ${project}`,
-    fix: "list the pull requests of the project to see their numbers",
-    path: "number",
-  });
 }
 
 function shownComment(row: Selectable<PullRequestCommentsTable>): PullRequestComment {

@@ -1,10 +1,10 @@
 // Operations on pull requests: list, read, merge, close and comment, on whichever Git host the project has.
 import { nanoid } from "nanoid";
 import { z } from "zod";
-import { TsdevError } from "../../sdk/errors.ts";
 import { type Operation, operation, type Principal } from "../../sdk/operation.ts";
 import { ProjectName } from "../projects/project.ts";
 import type { GitHost } from "./git-host.ts";
+import { noSuchPullRequest } from "./pull-request-errors.ts";
 
 /** Where a project's pull requests are. */
 export interface ProjectOnHost {
@@ -75,7 +75,7 @@ export function pullRequestOperations({ project, onMerge }: PullRequestOperation
       handler: async (input, { principal }) => {
         const { host, location } = await project(principal.organizationId, input.project);
         const pullRequest = await host.pullRequest(location, input.number);
-        if (pullRequest === null) throw notFound(input.project, input.number);
+        if (pullRequest === null) throw noSuchPullRequest(input.project, input.number);
         return {
           pullRequest,
           diff: await host.diff(location, input.number),
@@ -94,7 +94,7 @@ export function pullRequestOperations({ project, onMerge }: PullRequestOperation
         const { host, location } = await project(principal.organizationId, input.project);
         const commit = await host.merge(location, input.number);
         const pullRequest = await host.pullRequest(location, input.number);
-        if (pullRequest === null) throw notFound(input.project, input.number);
+        if (pullRequest === null) throw noSuchPullRequest(input.project, input.number);
         const described = await host.describe(location, commit);
         await onMerge({
           organizationId: principal.organizationId,
@@ -121,7 +121,7 @@ export function pullRequestOperations({ project, onMerge }: PullRequestOperation
         const { host, location } = await project(principal.organizationId, input.project);
         await host.close(location, input.number);
         const pullRequest = await host.pullRequest(location, input.number);
-        if (pullRequest === null) throw notFound(input.project, input.number);
+        if (pullRequest === null) throw noSuchPullRequest(input.project, input.number);
         return { pullRequest };
       },
     }),
@@ -144,12 +144,4 @@ export function pullRequestOperations({ project, onMerge }: PullRequestOperation
       },
     }),
   ];
-}
-
-function notFound(project: string, number: number): TsdevError {
-  return new TsdevError("not_found", {
-    message: `no pull request #${number} in ${project}`,
-    fix: "list them with `pulls.list` to see their numbers",
-    path: "number",
-  });
 }
