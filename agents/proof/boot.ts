@@ -66,7 +66,13 @@ export async function boot(
     const port = await freePort();
     const home = join(directory, `home-${label}`);
     await mkdir(home, { recursive: true });
-    const folder = await realpath(version.folder);
+    const folder = await realpath(version.folder).catch((cause: unknown) => {
+      throw new TsdevError("not_proven", {
+        message: `the ${label} version's folder ${version.folder} does not exist`,
+        fix: "build the version first",
+        cause,
+      });
+    });
     const env: Record<string, string> = {
       ...basicEnvironment(dependencies, folder, home),
       ...request.env,

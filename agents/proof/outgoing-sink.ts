@@ -65,8 +65,8 @@ export const keyOf = (call: { method: string; url: string; digest: string }): st
 export async function startOutgoingSink(options: SinkOptions): Promise<OutgoingSink> {
   const byTrace = new Map<string, OutgoingRecording[]>();
   const byKey = new Map<string, OutgoingRecording[]>();
-  // A body that was not kept whole answers nothing.
-  const whole = options.recordings.filter((recording) => !recording.body.truncated);
+  // An answer that was not kept whole answers nothing; a call that failed has none.
+  const whole = options.recordings.filter((recording) => recording.status === null || !recording.body.truncated);
   const ordered = whole.sort((a, b) => a.time - b.time);
   for (const recording of ordered) {
     append(byTrace, recording.traceId, recording);

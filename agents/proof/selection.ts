@@ -1,6 +1,6 @@
 // Selection: which recorded requests a proof replays: those that the finding is about, and a sample of all others.
 import type { Finding } from "../../analyzers/finding.ts";
-import type { RequestRecording } from "../../platform/telemetry/recording.ts";
+import type { OutgoingRecording, RequestRecording } from "../../platform/telemetry/recording.ts";
 import { isFailure } from "./outgoing-sink.ts";
 import type { ProofRequest } from "./request.ts";
 
@@ -44,12 +44,15 @@ export function selectRequests(request: ProofRequest): Selection {
     if (parent === undefined) orphans += run.requestSpanId === null ? 1 : 0;
     else if (run.time + run.durationMs > parent.time + parent.durationMs + 5) background.add(run.traceId);
   }
-  if (orphans > 0) left.push(`${orphans} recorded runs that no recorded request started (triggers other than HTTP)`);
+  if (orphans > 0) left.push(`${orphans} recorded runs that no recorded request started`);
   if (background.size > 0) left.push("the timing of runs that go on after their request was answered");
 
-  const broken = new Set(request.outgoing.filter(isFailure).map((recording) => recording.traceId));
-  const chosen = measure === "failures" ? chooseFailing(affected, broken, 300) : spread(affected, 40);
-  const sample = sampleRoutes(others, otherLimit);
+  const { answerable, unanswerable } = splitFailing(affected, request);
+  if (measure === "failures" && unanswerable > 0) {
+    left.push(`${unanswerable} failed requests for which no later answer to the same call was recorded`);
+  }
+  const chosen = measure === "failures" ? chooseFailing(answerable, 300) : spread(affected, 40);
+  const sample = sampleRoutes(others, measure === "failures" ? otherLimit / 2 : otherLimit);
   if (sample.length < others.length)
     left.push(`${others.length - sample.length} more recorded requests of other routes`);
   const all = [...chosen, ...sample].sort((a, b) => a.time - b.time);
@@ -72,11 +75,30 @@ function isProbe(recording: RequestRecording, health: string | undefined): boole
   return path === health || path === "/readyz" || path === "/healthz" || path === "/livez";
 }
 
-/** Those with a failed call first, then evenly from the rest. */
-function chooseFailing(affected: RequestRecording[], broken: ReadonlySet<string>, limit: number): RequestRecording[] {
-  const failing = affected.filter((recording) => broken.has(recording.traceId) || recording.status >= 500);
-  const rest = affected.filter((recording) => !failing.includes(recording));
-  const first = spread(failing, Math.floor(limit / 2));
+/** Takes out requests with a failed call that nobody was seen to repeat: a retry of it cannot be answered. */
+function splitFailing(affected: RequestRecording[], { outgoing }: ProofRequest) {
+  const healed = new Map<string, number>();
+  for (const call of outgoing) {
+    if (!isFailure(call)) healed.set(callKey(call), Math.max(call.time, healed.get(callKey(call)) ?? 0));
+  }
+  const lost = new Set(
+    outgoing
+      .filter((call) => isFailure(call) && (healed.get(callKey(call)) ?? 0) <= call.time)
+      .map((call) => call.traceId),
+  );
+  const answerable = affected.filter((recording) => !lost.has(recording.traceId));
+  return { answerable, unanswerable: affected.length - answerable.length };
+}
+
+const callKey = (call: OutgoingRecording): string => `${call.method} ${call.url} ${call.bodyDigest}`;
+
+/** As many that failed as there are among all, and at least ten, so that the share of failures is what it was. */
+function chooseFailing(affected: RequestRecording[], limit: number): RequestRecording[] {
+  if (affected.length <= limit) return affected;
+  const failing = affected.filter((recording) => recording.status >= 500);
+  const rest = affected.filter((recording) => recording.status < 500);
+  const share = Math.max(10, Math.round((limit * failing.length) / affected.length));
+  const first = spread(failing, share);
   return [...first, ...spread(rest, limit - first.length)].sort((a, b) => a.time - b.time);
 }
 

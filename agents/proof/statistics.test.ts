@@ -19,3 +19,8 @@ test("the interval of four boots is Student's t with three degrees of freedom on
 test("one boot proves nothing: its interval is open", () => {
   expect(ratioInterval([-1]).high).toBeGreaterThan(1e6);
 });
+
+test("an interval that may be looked at twice is wider", () => {
+  const boots = [-0.1, -0.2, -0.3, -0.4];
+  expect(ratioInterval(boots, "twice").high).toBeGreaterThan(ratioInterval(boots).high);
+});

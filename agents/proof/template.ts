@@ -8,6 +8,8 @@ import { scaleRows } from "./scale-rows.ts";
 
 export interface Template {
   name: string;
+  /** As the base version's start leaves an empty database: for the app's own tests, which need no production rows. */
+  fresh: string;
   rows: number;
   left: string[];
 }
@@ -26,7 +28,6 @@ export async function makeTemplate(
   dependencies: ProofDependencies,
 ): Promise<Template> {
   const name = await server.createEmpty("template");
-  const target = await server.connect(name);
   const source = await openClient(databaseUrl).catch((error: unknown) => {
     throw new TsdevError("not_proven", {
       message: "the environment's database could not be read for a copy",
@@ -35,17 +36,21 @@ export async function makeTemplate(
     });
   });
   try {
-    const left = await copyExtensions(source, target);
+    const extensions = await server.connect(name);
+    const left = await copyExtensions(source, extensions);
+    await server.disconnect(extensions);
     const sink = { recordings: [], retries: false, longestMs: 0 };
     const options = { label: "schema", version: request.base, database: name, sink, deterministic: false, core: null };
     const side = await boot(options, request, dependencies, server);
     await side.quiet();
     await side.stop();
     await side.close();
+    const fresh = await server.clone(name, "fresh");
+    const target = await server.connect(name);
     const copied = await copyRows(source, target, dependencies.signal);
     await server.disconnect(target);
     await server.freeze(name);
-    return { name, rows: copied.rows, left: [...left, ...copied.left] };
+    return { name, fresh, rows: copied.rows, left: [...left, ...copied.left] };
   } finally {
     await source.end().catch(() => {});
   }
@@ -68,5 +73,5 @@ export async function makeScaledTemplate(
   await server.freeze(name);
   const left = result.left.map((text) => `at ${times} times the rows: ${text}`);
   if (result.tables === 0) return { template: null, left: [...left, `${times} times the rows: no table could grow`] };
-  return { template: { name, rows: template.rows + result.rows, left: [] }, left };
+  return { template: { ...template, name, rows: template.rows + result.rows, left: [] }, left };
 }

@@ -10,7 +10,7 @@ import { pinSessions } from "./pinning.ts";
 import type { ProofCondition } from "./proof.ts";
 import type { ProofServer } from "./proof-server.ts";
 import type { ProofDependencies, ProofRequest } from "./request.ts";
-import { median, quantile, ratioInterval } from "./statistics.ts";
+import { median, quantile, type Ratio, ratioInterval } from "./statistics.ts";
 
 type Condition = z.infer<typeof ProofCondition>;
 
@@ -18,6 +18,11 @@ export interface TimingPlan {
   /** The template to clone; null when the app has no database. */
   template: string | null;
   boots: number;
+  /**
+   * As many boots again, once, when the first condition's interval reaches over this bound although its value does not:
+   * too noisy to say. Null: never.
+   */
+  decideBelow: number | null;
   /** False: reads, both sides share one clone. True: every boot gets a fresh clone for each side. */
   writes: boolean;
   /** Measured one after the other within each boot. */
@@ -26,6 +31,8 @@ export interface TimingPlan {
 
 export interface TimingResult {
   conditions: Condition[];
+  /** For each condition the ratio of the boots' 95th percentiles, with its interval. */
+  p95Ratios: Ratio[];
   /** Pairs in which the two sides answered with different bodies. Only counted for reads. */
   unequal: number;
   pairs: number;
@@ -33,7 +40,7 @@ export interface TimingResult {
   failed: number;
 }
 
-const warmUp = { least: 12, most: 60, limitMs: 700 };
+const warmUp = { least: 8, most: 60, limitMs: 700 };
 /** A pair is counted also past the time limit until there are so many. */
 const fewestPairs = 8;
 /** Partners answer as slowly as recorded, up to this. */
@@ -41,9 +48,13 @@ const longestAnswerMs = 250;
 
 interface Measured {
   ratios: number[];
+  /** Log ratios of the boots' 95th percentiles. */
+  tails: number[];
   before: number[];
   after: number[];
 }
+
+const nothing = (): Measured => ({ ratios: [], tails: [], before: [], after: [] });
 
 export async function measureTime(
   plan: TimingPlan,
@@ -53,25 +64,28 @@ export async function measureTime(
   server: ProofServer | null,
   core: number | null,
 ): Promise<TimingResult> {
-  const measured = plan.conditions.map((): Measured => ({ ratios: [], before: [], after: [] }));
+  const measured = plan.conditions.map(nothing);
   const result = { unequal: 0, pairs: 0, failed: 0 };
   const shared =
     server !== null && plan.template !== null && !plan.writes ? await server.clone(plan.template, "timing") : null;
-  for (let number = 1; number <= plan.boots; number += 1) {
+  const looks = plan.decideBelow === null ? "once" : "twice";
+  const undecided = () => {
+    const { value, high } = ratioInterval(measured[0]!.ratios, looks);
+    return plan.decideBelow !== null && value < plan.decideBelow && high >= plan.decideBelow;
+  };
+  let boots = plan.boots;
+  for (let number = 1; number <= boots; number += 1) {
     dependencies.signal.throwIfAborted();
-    dependencies.progress(
-      `measuring ${plan.conditions[0]!.name}, boot ${number} of ${plan.boots}`,
-      (number - 1) / plan.boots,
-    );
+    dependencies.progress(`measuring ${plan.conditions[0]!.name}, boot ${number} of ${boots}`, (number - 1) / boots);
     const sides: Side[] = [];
     try {
-      const own = async (part: string) =>
+      const clone = async (part: string) =>
         shared ?? (server !== null && plan.template !== null ? await server.clone(plan.template, part) : null);
       const start = async (label: string, version: ProofRequest["base"], part: string) => {
         const options: BootOptions = {
           label,
           version,
-          database: await own(part),
+          database: await clone(part),
           sink: { recordings: request.outgoing, retries: request.measure === "failures", longestMs: longestAnswerMs },
           deterministic: false,
           core,
@@ -96,26 +110,29 @@ export async function measureTime(
       for (const [index, condition] of plan.conditions.entries()) {
         for (const side of sides) side.proxy?.setDelay(condition.delayMs);
         if (condition.delayMs > 0) await pairs.run({ pairs: 2, least: 2, limitMs: 0 }, null);
-        const boots: Measured = { ratios: [], before: [], after: [] };
-        await pairs.run({ pairs: condition.pairs, least: fewestPairs, limitMs: condition.limitMs }, boots);
-        if (boots.ratios.length === 0) continue;
-        measured[index]!.ratios.push(median(boots.ratios));
-        measured[index]!.before.push(...boots.before);
-        measured[index]!.after.push(...boots.after);
+        const own = nothing();
+        await pairs.run({ pairs: condition.pairs, least: fewestPairs, limitMs: condition.limitMs }, own);
+        if (own.ratios.length === 0) continue;
+        measured[index]!.ratios.push(median(own.ratios));
+        measured[index]!.tails.push(Math.log(quantile(own.after, 0.95) / quantile(own.before, 0.95)));
+        measured[index]!.before.push(...own.before);
+        measured[index]!.after.push(...own.after);
       }
     } finally {
       await Promise.all(sides.map((side) => side.close().catch(() => {})));
     }
+    if (number === plan.boots && undecided()) boots = plan.boots * 2;
   }
   return {
     ...result,
+    p95Ratios: measured.map(({ tails }) => ratioInterval(tails)),
     conditions: plan.conditions.map(({ name }, index) => {
       const { ratios, before, after } = measured[index]!;
       return {
         name,
         boots: ratios.length,
         p50Ms: { before: round(median(before)), after: round(median(after)) },
-        p50Ratio: ratioInterval(ratios),
+        p50Ratio: ratioInterval(ratios, index === 0 ? looks : "once"),
         p95Ms: { before: round(quantile(before, 0.95)), after: round(quantile(after, 0.95)) },
       };
     }),

@@ -1,0 +1,2 @@
+// Wrong: it does not start.
+throw new Error("no such setting");
