@@ -235,6 +235,7 @@ describe("parallel-steps", () => {
     ["20 runs", pair(step("a"), step("b"), { runs: 20 }), "found"],
     ["4.9 ms", pair(step("a"), step("b"), { savedMs: 4.9, runP50Ms: 10 }), "too-little-to-gain"],
     ["9 % of the run", pair(step("a"), step("b"), { savedMs: 9 }), "too-little-to-gain"],
+    ["20 ms of a long run", pair(step("a"), step("b"), { savedMs: 20, runP50Ms: 900 }), "found"],
   ])("%s", (_name, candidate, expected) => {
     expect(verdict(parallelSteps.judge(candidate, ParallelStepsOptions.parse({})))).toBe(expected);
   });

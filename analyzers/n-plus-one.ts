@@ -73,11 +73,14 @@ interface ManyRow {
   traceIds: string[];
 }
 
-/** From a parent span and its trace: a step's queries belong to its workflow, others to the endpoint. */
+/**
+ * From a parent span and its trace: a step's queries belong to its workflow, others to the endpoint. Empty for a trace
+ * whose root has not come yet: half a trace says nothing about what it worked for.
+ */
 const operationOf = `multiIf(
     p.workflow != '', p.workflow,
     p.inProcedure AND o.workflow != '', o.workflow,
-    o.endpoint != '', o.endpoint, o.workflow != '', o.workflow, o.firstName)`;
+    o.endpoint != '', o.endpoint, o.workflow != '', o.workflow, o.rootName)`;
 
 function parents(where: string, traces: string): string {
   return `SELECT TraceId AS trace, SpanId AS span, SpanAttributes['tsdev.workflow.name'] AS workflow,
@@ -114,7 +117,7 @@ function repeatsSql(where: string): string {
     LEFT JOIN (${parents(where, "groups")}) AS p ON p.trace = g.trace AND p.span = g.parent
     LEFT JOIN (${traceOperations(`${where} AND TraceId IN (SELECT trace FROM groups)`)}) AS o
       ON o.trace = g.trace AND o.service = g.service
-    GROUP BY service, operation, g.hash, siteFile, siteLine
+    GROUP BY service, operation, g.hash, siteFile, siteLine HAVING operation != ''
     ORDER BY wastedMs DESC LIMIT 200`;
 }
 
@@ -136,7 +139,7 @@ function manyQueriesSql(where: string): string {
     LEFT JOIN (${parents(where, "groups")}) AS p ON p.trace = g.trace AND p.span = g.parent
     LEFT JOIN (${traceOperations(`${where} AND TraceId IN (SELECT trace FROM groups)`)}) AS o
       ON o.trace = g.trace AND o.service = g.service
-    GROUP BY service, operation ORDER BY occurrences DESC LIMIT 50`;
+    GROUP BY service, operation HAVING operation != '' ORDER BY occurrences DESC LIMIT 50`;
 }
 
 /** Repeats from here on are looked at; below the limit they end as a rejection. */

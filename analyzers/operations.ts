@@ -17,7 +17,7 @@ export function traceOperations(where: string): string {
   return `SELECT TraceId AS trace, ServiceName AS service,
       argMinIf(${serverOperation}, Timestamp, SpanKind = 'Server') AS endpoint,
       argMinIf(SpanAttributes['tsdev.workflow.name'], Timestamp, ${isWorkflowSpan}) AS workflow,
-      argMin(SpanName, Timestamp) AS firstName
+      anyIf(SpanName, ParentSpanId = '') AS rootName
     FROM otel_traces WHERE ${where} GROUP BY trace, service`;
 }
 

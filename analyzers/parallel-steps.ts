@@ -14,6 +14,8 @@ export const ParallelStepsOptions = z.object({
   minSavedMs: z.number().default(5),
   /** Saving as a share of the run's median duration. */
   minSavedShare: z.number().default(0.1),
+  /** A saving of this size, milliseconds, is worth having whatever its share: on a busy machine every other step grows. */
+  alwaysWorthMs: z.number().default(20),
 });
 export type ParallelStepsOptions = z.infer<typeof ParallelStepsOptions>;
 
@@ -243,7 +245,8 @@ export const parallelSteps = analyzer<ParallelStepsCandidate, typeof ParallelSte
       return reject(candidate, "observed-only-n-runs", reason);
     }
     const share = candidate.runP50Ms > 0 ? candidate.savedMs / candidate.runP50Ms : 0;
-    if (candidate.savedMs < options.minSavedMs || share < options.minSavedShare) {
+    const large = share >= options.minSavedShare || candidate.savedMs >= options.alwaysWorthMs;
+    if (candidate.savedMs < options.minSavedMs || !large) {
       const gain = `${candidate.savedMs.toFixed(1)} ms, ${(share * 100).toFixed(0)} % of a run`;
       return reject(candidate, "too-little-to-gain", `independent, but together they would save only ${gain}`);
     }
