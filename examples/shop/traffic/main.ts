@@ -1,4 +1,4 @@
-// Drives a running shop: `node traffic/main.ts --url http://localhost:3000 [--seconds 20] [--rounds 1] [--concurrency 8] [--seed 7]`.
+// Drives a running shop: `node traffic/main.ts --url http://localhost:3000 [--seconds 20] [--rounds 1] [--concurrency 5] [--seed 7]`.
 import { parseArgs } from "node:util";
 import { driveTraffic } from "./traffic.ts";
 
@@ -7,7 +7,7 @@ const { values } = parseArgs({
     url: { type: "string", default: "http://localhost:3000" },
     seconds: { type: "string", default: "20" },
     rounds: { type: "string", default: "1" },
-    concurrency: { type: "string", default: "8" },
+    concurrency: { type: "string", default: "5" },
     seed: { type: "string", default: "7" },
   },
 });

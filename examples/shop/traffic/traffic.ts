@@ -3,7 +3,7 @@ import { setTimeout as after } from "node:timers/promises";
 import { type Answer, type Client, clientOf } from "./client.ts";
 
 /** What one round asks for. */
-const mix = { orders: 140, catalog: 40, export: 36, checkout: 340, ship: 460 };
+const mix = { orders: 130, catalog: 40, export: 36, checkout: 340, ship: 460 };
 
 /** How often a client tries a failed checkout or ship again, and how long it waits before. */
 const triesAgain = 3;
@@ -17,7 +17,7 @@ export interface TrafficOptions {
   /** How long one round is spread over; 0 goes as fast as `concurrency` allows. */
   seconds?: number;
   rounds?: number;
-  /** At most this many requests at once. */
+  /** At most this many requests at once. More than the machine can serve makes every run look slow. */
   concurrency?: number;
   signal?: AbortSignal;
   onProgress?: (soFar: TrafficResult) => void;
@@ -42,7 +42,7 @@ export interface TrafficResult {
 
 /** Drives the shop and tells what happened. Each waiting order is shipped once; what fails is tried again after a moment. */
 export async function driveTraffic(options: TrafficOptions): Promise<TrafficResult> {
-  const { url, seed = 7, seconds = 20, rounds = 1, concurrency = 8, signal, onProgress } = options;
+  const { url, seed = 7, seconds = 20, rounds = 1, concurrency = 5, signal, onProgress } = options;
   const client = clientOf(url, signal);
   const started = performance.now();
   const result: TrafficResult = {
