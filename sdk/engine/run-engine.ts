@@ -145,7 +145,9 @@ export class RunEngine implements Engine {
       const forget = () => this.#beginning.delete(runId);
       beginning.then(({ driven }) => (driven ? driven.ended.then(forget, forget) : forget()), forget);
     }
-    const begun = await beginning;
+    const begun = await beginning.catch((error) => {
+      throw TsdevError.is(error) ? error : databaseAway(`run "${runId}" could not begin`, error);
+    });
     if (begun.run.workflow !== workflow.name || begun.run.inputDigest !== inputDigest) {
       throw new TsdevError("conflict", {
         message: `run "${runId}" is there already, of workflow "${begun.run.workflow}" or with another input`,
@@ -223,7 +225,8 @@ export class RunEngine implements Engine {
         } catch (error) {
           if (error instanceof HandedOver) throw handedOver(runId);
           if (TsdevError.is(error)) throw error;
-          if (!(error instanceof LeaseLost)) throw databaseAway(runId, error);
+          if (!(error instanceof LeaseLost))
+            throw databaseAway(`run "${runId}" stopped and is carried on later`, error);
         }
       }
       signal?.throwIfAborted();
@@ -311,9 +314,9 @@ function handedOver(runId: string): TsdevError {
   });
 }
 
-function databaseAway(runId: string, cause: unknown): TsdevError {
+function databaseAway(what: string, cause: unknown): TsdevError {
   return new TsdevError("unavailable", {
-    message: `run "${runId}" stopped, since its state could not be written; it is carried on when the database is back`,
+    message: `${what}: the workflow engine's database is away`,
     fix: "look at the database, then ask again with the same runId",
     cause,
   });

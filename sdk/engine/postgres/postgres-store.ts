@@ -41,8 +41,10 @@ interface RunRow {
 /** The key that the OpenTelemetry SDK reads: the engine's own statements are not part of the app's traces. */
 const suppressTracing = createContextKey("OpenTelemetry SDK Context Key SUPPRESS_TRACING");
 
-/** How long a statement is tried again while the database is away, milliseconds. */
+/** How long a statement is tried again while the database is away, milliseconds: what runs in flight need. */
 const patienceMs = 30_000;
+/** The same for a new run, whose caller waits and can ask again. */
+const beginPatienceMs = 5_000;
 
 // FOR SHARE and not a plain join: it waits for a takeover in flight, a join would let the stale worker write.
 const insertSteps = `
@@ -117,6 +119,7 @@ export class PostgresStore implements RunStore {
         this.#owner,
         this.#leaseMs,
       ],
+      beginPatienceMs,
     );
     const row = inserted[0] ?? (await this.#row(run.id));
     if (!row) throw new LeaseLost(run.id);
@@ -237,8 +240,8 @@ export class PostgresStore implements RunStore {
   }
 
   /** Every statement here may be run twice with the same end, so all of them are tried again. */
-  #query<R extends QueryResultRow>(name: string, text: string, values: unknown[]): Promise<R[]> {
-    return untraced(() => patiently(async () => (await this.#pool.query<R>({ name, text, values })).rows, patienceMs));
+  #query<R extends QueryResultRow>(name: string, text: string, values: unknown[], forMs = patienceMs): Promise<R[]> {
+    return untraced(() => patiently(async () => (await this.#pool.query<R>({ name, text, values })).rows, forMs));
   }
 }
 
