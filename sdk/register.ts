@@ -13,8 +13,13 @@ const registered = globalThis as { [started]?: boolean };
 if (!registered[started] && !isPackageManager()) {
   Object.defineProperty(registered, started, { value: true });
   try {
-    const { start } = await import("./tracing/start.ts");
-    await start(process.env);
+    const { readSettings } = await import("./tracing/settings.ts");
+    const settings = readSettings(process.env);
+    // Loading the parts is most of what starting costs.
+    if (settings.tracing || settings.replay) {
+      const { start } = await import("./tracing/start.ts");
+      await start(settings);
+    }
   } catch (error) {
     process.stderr.write(`tsdev: tracing is off: ${error instanceof Error ? error.message : String(error)}\n`);
   }

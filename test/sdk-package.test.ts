@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type CollectorFixture, startCollector } from "../sdk/tracing/collector.fixture.ts";
+import { startUpstream } from "../sdk/tracing/upstream.fixture.ts";
 
 const run = promisify(execFile);
 const repository = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -19,7 +20,9 @@ beforeAll(async () => {
   await run("npm", ["pack", "--pack-destination", folder], { cwd: join(repository, "sdk") });
   const [tarball] = await readdir(folder);
   await writeFile(join(folder, "package.json"), '{"name":"empty","private":true,"type":"module"}');
-  await run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", join(folder, tarball!)], { cwd: folder });
+  await run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", join(folder, tarball!), "undici@7"], {
+    cwd: folder,
+  });
 }, 180_000);
 
 afterAll(async () => {
@@ -27,11 +30,16 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-async function runApp(service: string, source: string, flag = "@tsdev/sdk/register"): Promise<string> {
+async function runApp(
+  service: string,
+  source: string,
+  flag = "@tsdev/sdk/register",
+  env: Record<string, string> = {},
+): Promise<string> {
   await writeFile(join(folder, "app.mjs"), source);
   const { stdout, stderr } = await run(process.execPath, ["--import", flag, "app.mjs"], {
     cwd: folder,
-    env: { PATH: process.env.PATH, OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_SERVICE_NAME: service },
+    env: { PATH: process.env.PATH, OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_SERVICE_NAME: service, ...env },
   });
   expect(stderr).toBe("");
   return stdout;
@@ -84,6 +92,29 @@ test("a workflow of the app's own copy and another copy's register write one tra
   expect(run?.traceId).toBeDefined();
   expect(client?.traceId).toBe(run?.traceId);
   expect(client?.parentSpanId).not.toBe("");
+});
+
+test("while replaying, npm's undici sends to the sink through dispatchers of the app's own", async () => {
+  const sink = await startUpstream();
+  const source = `import { Agent, Client, Pool, request } from "undici";
+    const answers = [
+      await request("https://api.example/agent", { dispatcher: new Agent(), query: { q: 1 } }),
+      await new Pool("https://api.example").request({ path: "/pool", method: "GET" }),
+      await new Client("http://api.example:81").request({ path: "/client", method: "POST", body: "hello" }),
+    ];
+    for (const answer of answers) console.log(answer.statusCode);
+    process.exit(0);`;
+  try {
+    expect(await runApp("undici", source, undefined, { TSDEV_REPLAY_URL: sink.url })).toBe("200\n200\n200\n");
+    const asked = sink.requests.map(({ method, headers, body }) => [method, headers["x-tsdev-original-url"], body]);
+    expect(asked).toEqual([
+      ["GET", "https://api.example/agent?q=1", ""],
+      ["GET", "https://api.example/pool", ""],
+      ["POST", "http://api.example:81/client", "hello"],
+    ]);
+  } finally {
+    await sink.stop();
+  }
 });
 
 test("every entry point can be imported", async () => {

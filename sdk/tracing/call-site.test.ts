@@ -157,6 +157,15 @@ describe("with one connection for five requests at once", () => {
   });
 });
 
+test("a query of no request that waited for a request's connection is not counted to that request", async () => {
+  await app.get("/hold");
+  const span = await collector.until("the background query", ({ spans }) =>
+    spans.find((one) => one.attributes["db.query.text"] === "SELECT 'background'"),
+  );
+  expect(span.parentSpanId).toBe("");
+  expect(framesOf(span)[0]).toBe(frame("background", "<anonymous>"));
+});
+
 test("a CommonJS app has the same spans and sites", async () => {
   const common = await startApp({
     file: folder.add("common.cjs"),

@@ -5,14 +5,13 @@ import { OutgoingRecorder } from "./outgoing-recorder.ts";
 import { startContext, startTracing } from "./pipeline.ts";
 import { type PendingRecording, RequestRecorder } from "./request-recorder.ts";
 import { installRequestScopes } from "./request-scope.ts";
-import { readSettings, type Settings } from "./settings.ts";
+import type { Settings } from "./settings.ts";
 
 const recorderName = Symbol.for("tsdev.recorder");
 
-export async function start(env: NodeJS.ProcessEnv): Promise<void> {
-  const settings = readSettings(env);
+export async function start(settings: Settings): Promise<void> {
   const realNow = Date.now;
-  if (settings.tracing || settings.replay) startContext();
+  startContext();
   if (settings.replay) {
     const { startReplay } = await import("./replay/replay.ts");
     startReplay(settings.replay, settings.endpoint);

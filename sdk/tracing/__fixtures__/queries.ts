@@ -54,6 +54,19 @@ async function afterCallback(): Promise<void> {
   await pool.query("SELECT 3 AS three"); // @after-callback
 }
 
+let backgroundWanted = false;
+// Outside any request; its query waits for the one connection, which a request has.
+setInterval(() => {
+  if (!backgroundWanted) return;
+  backgroundWanted = false;
+  void pool.query("SELECT 'background'"); // @background
+}, 5);
+
+async function holdConnection(): Promise<void> {
+  backgroundWanted = true;
+  await pool.query("SELECT pg_sleep(0.2)");
+}
+
 async function callFetch(): Promise<string> {
   const answer = await fetch(`${upstream}/labels/77?b=2&a=1`); // @fetch
   return await answer.text();
@@ -94,6 +107,7 @@ const server = http.createServer(async (request, response) => {
     else if (pathname === "/kysely") await kyselyLoop([1, 2, 3]);
     else if (pathname === "/transaction") await transaction();
     else if (pathname === "/callback") await withCallback();
+    else if (pathname === "/hold") await holdConnection();
     else if (pathname === "/fetch") result = await callFetch();
     else if (pathname === "/http") result = await callHttp();
     else if (pathname.startsWith("/pay")) result = await postHttp(await readBody(request));
