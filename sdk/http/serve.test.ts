@@ -69,6 +69,8 @@ test("on SIGTERM requests in flight finish, others are still served and told to 
     expect(ready).toMatchObject({ status: 503, connection: "close" });
     break;
   }
+  // As a group that is ended sends it twice, itself and through `npm start`.
+  child.kill("SIGTERM");
   expect(await send(port, "/healthz", agent)).toMatchObject({ status: 200, connection: "close" });
   expect(await inFlight).toMatchObject({ status: 200, connection: "close", body: '{"waited":true}' });
   expect(await run).toMatchObject({ status: 200, connection: "close" });

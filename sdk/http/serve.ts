@@ -74,7 +74,9 @@ export async function serve(app: Hono, options: ServeOptions = {}): Promise<Serv
     return stopped;
   };
 
+  // Kept for more than one signal: a group that is ended sends it here and through `npm start` once more.
   const onSignal = (signal: NodeJS.Signals) => {
+    if (stopped) return;
     log.info(`${signal}: stopping`);
     stop().then(
       () => process.exit(0),
@@ -84,8 +86,8 @@ export async function serve(app: Hono, options: ServeOptions = {}): Promise<Serv
       },
     );
   };
-  process.once("SIGTERM", onSignal);
-  process.once("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+  process.on("SIGINT", onSignal);
   return {
     port,
     url,
