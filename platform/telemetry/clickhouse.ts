@@ -59,21 +59,20 @@ export async function openTelemetryStore(
 
 async function query<Row>(engine: TelemetryEngine, sql: string, params: QueryParams = {}): Promise<Row[]> {
   try {
-    const lines = await engine.select(sql, params);
-    return lines.split("\n").flatMap((line) => (line === "" ? [] : [parseRow<Row>(line)]));
+    return parseRows<Row>(await engine.select(sql, params));
   } catch (error) {
     throw readable(error);
   }
 }
 
 /** Integers past 2^53, such as hashes, stay whole as text. */
-function parseRow<Row>(line: string): Row {
-  if (!/\d{16}/.test(line)) return JSON.parse(line) as Row;
+function parseRows<Row>(text: string): Row[] {
+  if (!/\d{16}/.test(text)) return JSON.parse(text) as Row[];
   const keepWhole = (_key: string, value: unknown, context?: { source?: string }) =>
     typeof value === "number" && !Number.isSafeInteger(value) && /^-?\d+$/.test(context?.source ?? "")
       ? context?.source
       : value;
-  return JSON.parse(line, keepWhole) as Row;
+  return JSON.parse(text, keepWhole) as Row[];
 }
 
 function readable(error: unknown): TsdevError {

@@ -1,7 +1,7 @@
 // ClickHouse in this process: chDB behind the ClickHouse client, one data directory for each process.
 //
 // What chDB asks for (measured, see docs/decisions): rows never stand in a statement, because a blank line in them ends
-// it; settings are set once for each session, because they stay; every session runs one statement at a time, and those
+// it; settings are set once for each session, because they stay; a session that failed is thrown away; every session runs one statement at a time, and those
 // that wait do so here and not on libuv's threads.
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
@@ -44,16 +44,22 @@ export async function openEmbeddedEngine(directory: string): Promise<TelemetryEn
   const root = await patiently(data, () => new Session(data, { connectionArgs: serverArguments }));
   const connect = () =>
     createClient({ connection: createChdbConnection({ path: data }) as unknown as ClientConnection });
-  const [writing, reading] = [connect(), connect()];
   // A file of rows that a killed process left was never acknowledged.
   for (const name of await readdir(incoming)) await rm(join(incoming, name), { force: true });
-  const set = Object.entries(readSettings).map(
-    ([name, value]) => `${name} = ${JSON.stringify(value).replaceAll('"', "'")}`,
+  return new EmbeddedEngine(new Turns(async () => connect()), new Turns(() => readOnly(connect())), incoming, () =>
+    root.close(),
   );
-  await reading.command({ query: `SET ${set.join(", ")}` });
+}
+
+/** A session that is capped and can change nothing. */
+async function readOnly(client: ClickHouseClient): Promise<ClickHouseClient> {
+  const set = Object.entries(readSettings).map(([name, value]) =>
+    typeof value === "string" ? `${name} = '${value}'` : `${name} = ${value}`,
+  );
+  await client.command({ query: `SET ${set.join(", ")}` });
   // Cannot be taken back in this session; it also closes file() and url().
-  await reading.command({ query: "SET readonly = 1" });
-  return new EmbeddedEngine(writing, reading, incoming, () => root.close());
+  await client.command({ query: "SET readonly = 1" });
+  return client;
 }
 
 class EmbeddedEngine implements TelemetryEngine {
@@ -63,9 +69,9 @@ class EmbeddedEngine implements TelemetryEngine {
   readonly #release: () => void;
   #files = 0;
 
-  constructor(writing: ClickHouseClient, reading: ClickHouseClient, incoming: string, release: () => void) {
-    this.#writing = new Turns(writing);
-    this.#reading = new Turns(reading);
+  constructor(writing: Turns, reading: Turns, incoming: string, release: () => void) {
+    this.#writing = writing;
+    this.#reading = reading;
     this.#incoming = incoming;
     this.#release = release;
   }
@@ -103,30 +109,51 @@ class EmbeddedEngine implements TelemetryEngine {
   }
 }
 
-/** One statement at a time on a session. */
+/**
+ * One statement at a time on a session, and a new session after one that failed: what a failed query had put out already
+ * stays in its session, and would stand before the rows of the next query, whoever asks that.
+ */
 class Turns {
-  readonly #client: ClickHouseClient;
+  readonly #open: () => Promise<ClickHouseClient>;
+  #client: ClickHouseClient | undefined;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(client: ClickHouseClient) {
-    this.#client = client;
+  constructor(open: () => Promise<ClickHouseClient>) {
+    this.#open = open;
   }
 
   run<T>(work: (client: ClickHouseClient) => Promise<T>): Promise<T> {
-    const turn = this.#last.then(() => work(this.#client));
+    const turn = this.#last.then(() => this.#take(work));
     this.#last = turn.catch(() => {});
     return turn;
   }
 
+  async #take<T>(work: (client: ClickHouseClient) => Promise<T>): Promise<T> {
+    this.#client ??= await this.#open();
+    try {
+      return await work(this.#client);
+    } catch (error) {
+      await this.#drop();
+      throw error;
+    }
+  }
+
   async close(): Promise<void> {
     await this.#last;
-    await this.#client.close();
+    await this.#drop();
+  }
+
+  async #drop(): Promise<void> {
+    const client = this.#client;
+    this.#client = undefined;
+    await client?.close();
   }
 }
 
 async function patiently<T>(directory: string, open: () => T): Promise<T> {
   const deadline = Date.now() + lockPatienceMs;
-  for (;;) {
+  // The engine itself prints a line for each try that fails.
+  for (let pause = 50; ; pause = Math.min(pause * 2, 1_000)) {
     try {
       return open();
     } catch (cause) {
@@ -139,7 +166,7 @@ async function patiently<T>(directory: string, open: () => T): Promise<T> {
           cause,
         });
       }
-      await delay(100);
+      await delay(pause);
     }
   }
 }

@@ -9,7 +9,7 @@ export interface TelemetryEngine {
   command(sql: string): Promise<void>;
   /** Stores RowBinary rows; resolves when queries see them and the engine would keep them through a kill -9. */
   insert(table: IngestTable, rows: readonly Buffer[]): Promise<void>;
-  /** Runs a SELECT under caps of time and memory, without any right to change something. Returns JSON lines. */
+  /** Runs a SELECT under caps of time and memory, without any right to change something. Returns one JSON array. */
   select(sql: string, params: QueryParams): Promise<string>;
   close(): Promise<void>;
 }
@@ -23,6 +23,8 @@ export const readSettings = {
   max_result_rows: "200000",
   result_overflow_mode: "throw",
   output_format_json_quote_64bit_integers: 0,
+  // One document: what does not belong to the answer makes it unreadable instead of one row more.
+  output_format_json_array_of_rows: 1,
 } as const;
 
 /** Columns' names for an INSERT. */

@@ -150,12 +150,17 @@ export async function* tailLogs(
   filter: LogFilter & { since?: number; limit?: number },
   signal: AbortSignal,
 ): AsyncGenerator<LogRecord> {
-  const feed = store.logFeed.follow((row) => matches(row, filter), signal);
-  const shown = new Set<string>();
-  if (filter.since !== undefined) {
+  const { since } = filter;
+  const past = since !== undefined;
+  // Rows that are published but not stored yet are in neither a search nor the future.
+  const feed = store.logFeed.follow((row) => matches(row, filter), signal, { recent: past });
+  const shown = new Map<string, number>();
+  let from = past ? since : 0;
+  if (past) {
     const before = await searchLogs(store.reader, { ...filter, limit: filter.limit ?? 1_000 });
+    if (before.cursor !== null) from = Date.parse(before.records[0]!.time);
     for (const record of before.records) {
-      shown.add(identity(record));
+      shown.set(identity(record), (shown.get(identity(record)) ?? 0) + 1);
       yield record;
     }
   }
@@ -165,9 +170,9 @@ export async function* tailLogs(
       continue;
     }
     const record = toRecord(item.row);
-    // The first live records may have been stored in time for the search.
-    if (shown.delete(identity(record))) continue;
-    yield record;
+    const count = shown.get(identity(record)) ?? 0;
+    if (count > 0) shown.set(identity(record), count - 1);
+    else if (Date.parse(record.time) >= from) yield record;
   }
 }
 

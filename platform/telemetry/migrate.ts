@@ -11,13 +11,10 @@ export async function migrateTelemetry(engine: TelemetryEngine): Promise<void> {
   await engine.command(
     "CREATE TABLE IF NOT EXISTS tsdev_migrations (id UInt32, name String, at DateTime) ENGINE = MergeTree ORDER BY id",
   );
-  const lines = await engine.select("SELECT DISTINCT id FROM tsdev_migrations", {});
-  const done = new Set(
-    lines
-      .split("\n")
-      .filter((line) => line !== "")
-      .map((line) => (JSON.parse(line) as { id: number }).id),
-  );
+  const applied = JSON.parse(await engine.select("SELECT DISTINCT id FROM tsdev_migrations", {})) as Array<{
+    id: number;
+  }>;
+  const done = new Set(applied.map((row) => row.id));
   for (const { id, name, statements } of migrations) {
     if (done.has(id)) continue;
     for (const statement of statements) await engine.command(statement);

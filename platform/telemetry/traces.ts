@@ -165,7 +165,7 @@ export async function getTrace(
         arrayMap(t -> toString(toUnixTimestamp64Nano(t)), Events.Timestamp) AS eventTimes,
         Events.Name AS eventNames, Events.Attributes AS eventAttributes
       FROM otel_traces WHERE ${where}
-      ORDER BY Timestamp, SpanId LIMIT 1 BY SpanId LIMIT {limit:UInt32}`,
+      ORDER BY Timestamp, ParentSpanId != '', Duration DESC, SpanId LIMIT 1 BY SpanId LIMIT {limit:UInt32}`,
     { ...params, limit: traceSpanLimit },
   );
   if (rows.length === 0) return null;
