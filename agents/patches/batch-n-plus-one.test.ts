@@ -80,7 +80,7 @@ describe.each(patched)("%s", (name) => {
     const after = result.patch.files[0]?.after ?? "";
     await expect(after).toMatchFileSnapshot(join(folder, name.replace(".input.", ".output.")));
     expect(result.patch.diff).toContain(`+++ b/${name}`);
-    const common = source.slice(0, source.lastIndexOf("for (const")).replace(/\s*\/\/.*\s*$/, "");
+    const common = source.slice(0, source.search(/for \(const \w+ of/)).replace(/\s*\/\/.*\s*$/, "");
     expect(after.startsWith(common)).toBe(true);
     const rest = source.slice(source.lastIndexOf("$1"));
     const tail = rest.slice(rest.search(/\](?:,\s*)?\s*\)/)).replace(/^\](?:,\s*)?\s*\)/, "");
