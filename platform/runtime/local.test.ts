@@ -1,6 +1,6 @@
 // The local runtime by hazard: wrong apps, taken ports, killed control planes, and the contract every runtime keeps.
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -173,6 +173,27 @@ describe("local runtime, processes", () => {
       const healthy = (await runtime.status("dep_1")).filter(({ state }) => state === "healthy");
       return healthy.length === 2 && healthy.some(({ restarts }) => restarts === 1);
     });
+  });
+});
+
+describe("local runtime, an app that cannot start again", () => {
+  it("is tried with growing pauses, says so once per try, and serves as soon as it can", async () => {
+    const folder = newDirectory();
+    const app = join(folder, "app.mjs");
+    const serve =
+      "import { createServer } from 'node:http'; createServer((q, r) => r.end('ok')).listen(process.env.PORT);";
+    writeFileSync(app, serve);
+    const tries: number[] = [];
+    const log = (message: string) => void (message.startsWith("restart of dep_1") && tries.push(performance.now()));
+    const runtime = await open(newDirectory(), { log });
+    await live(runtime, group("dep_1", { folder, start: "node app.mjs" }));
+    writeFileSync(app, "throw new Error('broken')");
+    process.kill((await runtime.status("dep_1"))[0]!.pid, "SIGKILL");
+    await eventually("four tries", () => tries.length >= 4);
+    expect(tries[3]! - tries[2]!).toBeGreaterThan(tries[1]! - tries[0]!);
+    expect((await ask(runtime.routerUrl, "web.shop.localhost")).status).toBe(503);
+    writeFileSync(app, serve);
+    await eventually("it serves", async () => (await ask(runtime.routerUrl, "web.shop.localhost")).status === 200);
   });
 });
 

@@ -8,6 +8,7 @@ import { inheritedEnvironment } from "./inherited-environment.ts";
 import type { Instance } from "./instance.ts";
 import { canceled, type Launch, LocalInstances } from "./local-instances.ts";
 import { OutputTail } from "./output-tail.ts";
+import { Restarts } from "./restarts.ts";
 import { openRouter, type Router } from "./router/open-router.ts";
 import type { RoutingTable } from "./router/table.ts";
 import type { InstanceGroup, InstanceStatus, OutputLine, Runtime, StartFailure } from "./runtime.ts";
@@ -49,8 +50,6 @@ const rotateMs = 2000;
 const probeFailures = 3;
 /** After SIGTERM an app gets this long to say goodbye on its WebSockets before the router closes them. */
 const cutMs = 3000;
-/** An instance that lived longer starts the back-off anew. */
-const stableMs = 30_000;
 
 /** Opens the runtime of a directory: adopts its router and instances, or starts a router; ends what a killed one left half done. */
 export async function openLocalRuntime(options: LocalRuntimeOptions): Promise<LocalRuntime> {
@@ -87,12 +86,7 @@ class Local implements LocalRuntime {
   readonly #services = new Serial();
   readonly #tables = new Serial();
   #controlPlane: RoutingTable["controlPlane"];
-  /** Groups whose number of instances an operation is changing; restarts wait for it. */
-  readonly #changing = new Set<string>();
-  /** Restarts under way, by deployment. */
-  readonly #restarting = new Map<string, { abort: AbortController; done: Promise<unknown> }>();
-  readonly #backoff = new Map<string, { deaths: number; notBefore: number }>();
-  readonly #mourned = new Set<string>();
+  readonly #restarts: Restarts;
   readonly #failedProbes = new Map<string, number>();
   readonly #timers: NodeJS.Timeout[] = [];
   #tail: OutputTail | undefined;
@@ -118,6 +112,11 @@ class Local implements LocalRuntime {
     this.#controlPlane = controlPlane;
     this.#groups = new GroupRecords(join(directory, "groups"));
     this.#instances = new LocalInstances(join(directory, "instances"), this.#options);
+    this.#restarts = new Restarts({
+      ...{ groups: this.#groups, instances: this.#instances, log: this.#options.log },
+      publish: () => this.#publish(),
+      background: (work) => this.#background(work),
+    });
   }
 
   get routerUrl(): string {
@@ -131,7 +130,6 @@ class Local implements LocalRuntime {
       // Killed in the middle of a spawn, an end or a restart, or of no group: nothing will ever use it.
       const used = record?.state === "starting" || (record?.state === "live" && instance.record.healthy);
       const orphan = !used || instance.record.draining || !instance.isRunning();
-      if (!instance.isRunning()) this.#mourned.add(instance.id);
       if (orphan && !instance.record.draining) instance.save({ draining: true });
     }
     await this.#publish();
@@ -142,7 +140,7 @@ class Local implements LocalRuntime {
       if (!instance.record.draining || this.#groups.get(instance.record.deploymentId)?.state === "stopping") continue;
       if (instance.members().length > 0) this.#background(this.#retire([instance]));
     }
-    this.#every(tendMs, () => this.#tend());
+    this.#every(tendMs, () => this.#restarts.tend());
     this.#every(probeMs, () => this.#probeAll());
     this.#every(rotateMs, () => this.#instances.rotate(this.#options.maxOutputBytes));
   }
@@ -192,7 +190,7 @@ class Local implements LocalRuntime {
         return result;
       }
       this.#groups.save(record, { group: { ...record.group, replicas } });
-      await this.#endRestarts(deploymentId);
+      await this.#restarts.end(deploymentId);
       // The youngest go, and before them those that are not healthy.
       const running = this.#instances.serving(deploymentId);
       running.sort(
@@ -268,7 +266,7 @@ class Local implements LocalRuntime {
   async stopAll(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     for (const record of this.#groups.all()) this.#groups.save(record, { state: "stopping" });
-    for (const id of [...this.#restarting.keys()]) await this.#endRestarts(id);
+    await this.#restarts.endAll();
     await Promise.all([
       ...this.#instances.all().map((instance) => this.#instances.end(instance, this.#options.graceMs)),
       this.#router.quit(),
@@ -287,9 +285,8 @@ class Local implements LocalRuntime {
   /** Starts as many as are missing; all or nothing. */
   async #grow(record: GroupRecord, replicas: number, signal: AbortSignal): Promise<StartResult> {
     const { deploymentId } = record.group;
-    this.#changing.add(deploymentId);
+    const resume = await this.#restarts.suspend(deploymentId);
     try {
-      await this.#endRestarts(deploymentId);
       const there = this.#instances.serving(deploymentId);
       const failure = new AbortController();
       const either = AbortSignal.any([signal, failure.signal]);
@@ -317,9 +314,7 @@ class Local implements LocalRuntime {
       await Promise.all(started.map((instance) => this.#instances.end(instance, this.#options.graceMs)));
       return first;
     } finally {
-      this.#changing.delete(deploymentId);
-      for (const instance of this.#instances.of(deploymentId))
-        if (!instance.isRunning()) this.#mourned.add(instance.id);
+      resume();
       this.#instances.prune();
     }
   }
@@ -344,7 +339,6 @@ class Local implements LocalRuntime {
     const cut = setTimeout(() => this.#router.cut(ids).catch(() => {}), cutMs);
     await Promise.all(instances.map((instance) => this.#instances.end(instance, this.#options.graceMs)));
     clearTimeout(cut);
-    for (const id of ids) this.#mourned.add(id);
     this.#tail?.poke();
     this.#instances.prune();
   }
@@ -353,11 +347,11 @@ class Local implements LocalRuntime {
     const { deploymentId } = record.group;
     if (this.#groups.get(deploymentId) !== record) return;
     if (record.state !== "stopping") this.#groups.save(record, { state: "stopping" });
-    await this.#endRestarts(deploymentId);
+    await this.#restarts.end(deploymentId);
     await this.#retire(this.#instances.of(deploymentId).filter((instance) => instance.members().length > 0));
     if (this.#closed) return;
     this.#groups.remove(record);
-    this.#backoff.delete(deploymentId);
+    this.#restarts.forget(deploymentId);
     await this.#publish();
   }
 
@@ -376,69 +370,6 @@ class Local implements LocalRuntime {
       }
       return this.#router.set(table);
     });
-  }
-
-  /** Notices instances of live groups that ended by themselves, and starts others in their place. */
-  async #tend(): Promise<void> {
-    const now = performance.now();
-    let changed = false;
-    for (const record of this.#groups.all("live")) {
-      const { deploymentId, replicas } = record.group;
-      const backoff = this.#backoff.get(deploymentId) ?? { deaths: 0, notBefore: 0 };
-      for (const instance of this.#instances.of(deploymentId)) {
-        instance.learnApp();
-        if (this.#mourned.has(instance.id) || instance.record.draining || instance.isRunning()) continue;
-        // Whoever is starting it reports it.
-        if (!instance.record.healthy) continue;
-        this.#mourned.add(instance.id);
-        changed = true;
-        const lived = Date.now() - Date.parse(instance.record.startedAt);
-        const deaths = lived > stableMs ? 1 : backoff.deaths + 1;
-        this.#backOff(deploymentId, deaths);
-        this.#options.log(
-          `instance ${instance.id} of ${deploymentId} ended with code ${instance.exitCode() ?? "unknown"}`,
-        );
-        // Children of an app that died may still hold its port.
-        this.#background(instance.end(0));
-      }
-      if (this.#changing.has(deploymentId) || this.#restarting.has(deploymentId)) continue;
-      const missing = replicas - this.#instances.serving(deploymentId).length;
-      if (missing > 0 && now >= (this.#backoff.get(deploymentId)?.notBefore ?? 0)) this.#restart(record, missing);
-    }
-    if (changed) await this.#publish();
-  }
-
-  #backOff(deploymentId: string, deaths: number): void {
-    const pause = deaths <= 1 ? 0 : Math.min(250 * 2 ** (deaths - 2), 30_000);
-    this.#backoff.set(deploymentId, { deaths, notBefore: performance.now() + pause });
-  }
-
-  #restart(record: GroupRecord, missing: number): void {
-    const { deploymentId } = record.group;
-    const abort = new AbortController();
-    const restarts = 1 + Math.max(-1, ...this.#instances.of(deploymentId).map((instance) => instance.record.restarts));
-    const one = async () => {
-      const result = await this.#instances.launch(record.group, restarts, abort.signal);
-      if (abort.signal.aborted) return;
-      if (result.ok) return this.#publish();
-      this.#backOff(deploymentId, (this.#backoff.get(deploymentId)?.deaths ?? 0) + 1);
-      this.#options.log(`restart of ${deploymentId}: ${result.error.message}`);
-    };
-    const done = Promise.all(Array.from({ length: missing }, one)).finally(() => {
-      for (const instance of this.#instances.of(deploymentId)) {
-        if (instance.record.draining && !instance.isRunning()) this.#mourned.add(instance.id);
-      }
-      this.#restarting.delete(deploymentId);
-      this.#instances.prune();
-    });
-    this.#restarting.set(deploymentId, { abort, done });
-    this.#background(done);
-  }
-
-  async #endRestarts(deploymentId: string): Promise<void> {
-    const restarting = this.#restarting.get(deploymentId);
-    restarting?.abort.abort();
-    await restarting?.done.catch(() => {});
   }
 
   /** Asks the live instances whether they still answer: one that hangs gets no requests while another can take them. */
