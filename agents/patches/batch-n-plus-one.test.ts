@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Finding } from "../../analyzers/finding.ts";
 import { type FixtureDatabase, openFixtureDatabase } from "./fixture-database.ts";
 import { patchFor } from "./index.ts";
-import { postgresTypes } from "./postgres-types.ts";
+import { postgresSqlTypes, sessionSqlTypes } from "./postgres-sql-types.ts";
 
 const folder = join(import.meta.dirname, "__fixtures__");
 const inputs = readdirSync(folder).filter((name) => name.startsWith("batch-") && name.endsWith(".input.ts"));
@@ -49,7 +49,7 @@ function findingFor(path: string, source: string): Finding {
 
 async function patch(path: string, source: string) {
   const read = async (wanted: string) => (wanted === path ? source : null);
-  return patchFor(findingFor(path, source), read, { sqlTypes: postgresTypes(database.client) });
+  return patchFor(findingFor(path, source), read, { sqlTypes: sessionSqlTypes(database.client) });
 }
 
 /** Runs a fixture and counts its queries. */
@@ -119,4 +119,28 @@ test("a file that is not in the checkout, or that does not parse, declines", asy
   const finding = findingFor("src/a.ts", text("batch-shop.input.ts"));
   expect(await patchFor(finding, async () => null)).toMatchObject({ declined: { condition: "no-such-file" } });
   expect(await patchFor(finding, async () => "const = 1")).toMatchObject({ declined: { condition: "does-not-parse" } });
+});
+
+test("the database is asked about one SELECT only, and reads no row for it", async () => {
+  const types = sessionSqlTypes(database.client);
+  expect(await types("SELECT id, name FROM customers WHERE id = $1 AND name <> $2 -- the one")).toEqual({
+    parameters: ["integer", "text"],
+    columns: [
+      { name: "id", type: "integer" },
+      { name: "name", type: "text" },
+    ],
+    uniqueColumns: expect.arrayContaining(["id", "email"]),
+  });
+  // Each would take a second a row, or leave something behind.
+  expect(await types("SELECT pg_sleep(1), id FROM customers;")).toMatchObject({ parameters: [] });
+  expect(await types("SELECT 1; DROP TABLE customers")).toBeNull();
+  expect(await types("DELETE FROM customers WHERE id = $1")).toBeNull();
+  expect(await types("WITH gone AS (DELETE FROM customers RETURNING id) SELECT id FROM gone")).toBeNull();
+  expect(await types("SELECT 1) AS t; DROP TABLE customers; SELECT * FROM (SELECT 2")).toBeNull();
+  expect(await types("SELECT id FROM gone_table")).toBeNull();
+  const { rows } = await database.client.query("SELECT count(*)::int AS customers FROM customers");
+  expect(rows).toEqual([{ customers: 40 }]);
+  expect(await postgresSqlTypes(database.url)("SELECT id FROM accounts")).toMatchObject({
+    columns: [{ type: "bigint" }],
+  });
 });

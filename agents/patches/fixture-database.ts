@@ -27,8 +27,9 @@ const schema = `
 `;
 
 export interface FixtureDatabase extends AsyncDisposable {
+  url: string;
   pool: pg.Pool;
-  /** One session, for `postgresTypes`. */
+  /** One session, for `sessionSqlTypes`. */
   client: pg.Client;
 }
 
@@ -48,6 +49,7 @@ export async function openFixtureDatabase(): Promise<FixtureDatabase> {
   // At the end the server may close a connection before the pool has; that is no failure of a test.
   pool.on("connect", (connection) => connection.on("error", () => {}));
   return {
+    url: url.href,
     pool,
     client,
     async [Symbol.asyncDispose]() {
