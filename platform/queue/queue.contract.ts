@@ -165,6 +165,8 @@ export function queueContract(where: () => { postgresUrl: string } | { redisUrl:
       "still",
       async () => {
         calls++;
+        // Long enough for a look at the running jobs to note this one as a candidate.
+        await new Promise((settle) => setTimeout(settle, 2_000));
         // The loop stands still: no lock is renewed.
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5_000);
         await new Promise((settle) => setTimeout(settle, 3_000));

@@ -16,7 +16,7 @@ import pg from "pg";
 import { TsdevError } from "../../sdk/errors.ts";
 import { findPostgresBinaries, giveAway, type PostgresUser, postgresUser } from "./postgres-binaries.ts";
 import { hasProcesses, isAlive, isPostgresOn, type PidFile, readPidFile } from "./postgres-process.ts";
-import { directoryError, keptSecret } from "./private-file.ts";
+import { directoryError, diskFull, keptSecret } from "./private-file.ts";
 
 export interface EmbeddedPostgres {
   /** The control plane's own database, as superuser, over TCP. */
@@ -326,8 +326,8 @@ async function discardForeignPidFile(data: string, pid: number): Promise<void> {
 
 function serverError(directory: string, what: string, log: string): Problem {
   const lines = log.trim().split("\n").slice(-8).join("\n");
-  if (/No space left on device|Read-only file system|Permission denied|Disk quota exceeded/.test(log)) {
-    return { again: false, error: directoryError(directory, new Error(lines)) };
+  if (diskFull.test(log) || /Read-only file system|Permission denied/.test(log)) {
+    return { again: false, error: directoryError(directory, new Error(log)) };
   }
   const again =
     /lock file "[^"]*" already exists|pre-existing shared memory block|could not bind|Address already in use/.test(log);

