@@ -157,6 +157,14 @@ describe("with one connection for five requests at once", () => {
   });
 });
 
+test("no span is the child of one that is not sent", async () => {
+  // The first query of the process opened a connection below the pool's own span.
+  const connect = await collector.until("pg.connect", ({ spans }) => spans.find((span) => span.name === "pg.connect"));
+  expect(connect.parentSpanId).toBe("");
+  const sent = new Set(["", "00f067aa0ba902b7", ...collector.spans.map((span) => span.spanId)]);
+  expect(collector.spans.filter((span) => !sent.has(span.parentSpanId)).map((span) => span.name)).toEqual([]);
+});
+
 test("a query of no request that waited for a request's connection is not counted to that request", async () => {
   await app.get("/hold");
   const span = await collector.until("the background query", ({ spans }) =>
