@@ -5,7 +5,11 @@ import { type Operation, operation, roles } from "../../sdk/operation.ts";
 import type { DatabaseSchema } from "../store/schema.ts";
 import type { Identity } from "./identity.ts";
 
-export function identityOperations(parts: { db: Kysely<DatabaseSchema>; identity: Identity; dashboardUrl: () => string }): Operation[] {
+export function identityOperations(parts: {
+  db: Kysely<DatabaseSchema>;
+  identity: Identity;
+  dashboardUrl: () => string;
+}): Operation[] {
   return [
     operation({
       name: "identity.whoami",
@@ -13,7 +17,11 @@ export function identityOperations(parts: { db: Kysely<DatabaseSchema>; identity
       input: z.object({}),
       output: z.object({ name: z.string(), organization: z.string(), role: z.enum(roles) }),
       access: { role: "viewer", effect: "read", idempotent: true },
-      handler: async (_input, { principal }) => ({ name: principal.name, organization: principal.organizationId, role: principal.role }),
+      handler: async (_input, { principal }) => ({
+        name: principal.name,
+        organization: principal.organizationId,
+        role: principal.role,
+      }),
     }),
     operation({
       name: "identity.login",

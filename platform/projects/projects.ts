@@ -11,7 +11,7 @@ export type EnvironmentRow = Selectable<EnvironmentsTable>;
 export interface ProjectsParts {
   db: Kysely<DatabaseSchema>;
   /** Makes the repository on the local Git host; safe to repeat. */
-  createRepository: (project: string, defaultBranch: string) => Promise<{ location: string }>;
+  createRepository: (project: { id: string; defaultBranch: string }) => Promise<{ location: string }>;
   /** Where to push, for people. */
   gitUrl: (project: string) => string;
   /** Address of an environment, once something is live there. */
@@ -31,12 +31,19 @@ export class Projects {
     input: { name: string; defaultBranch: string; settings?: ProjectSettings | undefined },
   ): Promise<{ project: Project; created: boolean }> {
     const { db } = this.#parts;
-    const { location } = await this.#parts.createRepository(input.name, input.defaultBranch);
+    const known = await db
+      .selectFrom("projects")
+      .select("id")
+      .where("organization_id", "=", organizationId)
+      .where("name", "=", input.name)
+      .executeTakeFirst();
+    const id = known?.id ?? newId("prj");
+    const { location } = await this.#parts.createRepository({ id, defaultBranch: input.defaultBranch });
     const created = await db.transaction().execute(async (trx) => {
       const row = await trx
         .insertInto("projects")
         .values({
-          id: newId("prj"),
+          id,
           organization_id: organizationId,
           name: input.name,
           default_branch: input.defaultBranch,
