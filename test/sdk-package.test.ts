@@ -1,6 +1,6 @@
 // The packed SDK: what npm installs from it traces an app by one flag, and an app's own copy shares its traces.
 import { execFile } from "node:child_process";
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -115,6 +115,13 @@ test("while replaying, npm's undici sends to the sink through dispatchers of the
   } finally {
     await sink.stop();
   }
+});
+
+test("the README's workflow runs as it stands there", async () => {
+  const readme = await readFile(join(repository, "sdk/README.md"), "utf8");
+  const source = /```ts\n([\s\S]*?)```/.exec(readme)?.[1] ?? "";
+  expect(await runApp("readme", source)).toContain("the order costs 30\n");
+  expect(spansOf("readme").map((span) => span.name)).toContain("workflow ordering");
 });
 
 test("every entry point can be imported", async () => {
