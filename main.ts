@@ -361,6 +361,7 @@ export async function openPlatform({ directory, port, env }: PlatformOptions): P
       await queue.close();
       await processes.endOwned();
       await pump;
+      await logStore.close();
       await Promise.all(listening.map((one) => one.close()));
       if (all) await runtime.stopAll();
       else await runtime.close();

@@ -8,6 +8,8 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { TsdevError } from "../sdk/errors.ts";
 
+/** Queries of the embedded ClickHouse wait in libuv's threads; with the default of 4 they would hold up files. */
+const threadPoolSize = "16";
 const serve = join(dirname(fileURLToPath(import.meta.url)), "../serve.ts");
 
 export interface PlatformAddress {
@@ -47,7 +49,11 @@ export class PlatformProcess {
     // a file, not a pipe: the control plane may outlive this process, and its complaints are worth keeping
     const logPath = join(data, "control-plane.log");
     const log = openSync(logPath, "a");
-    const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", log], detached: true });
+    const child = spawn(process.execPath, args, {
+      stdio: ["ignore", "pipe", log],
+      detached: true,
+      env: { ...process.env, UV_THREADPOOL_SIZE: threadPoolSize },
+    });
     closeSync(log);
     const first = createInterface({ input: child.stdout })[Symbol.asyncIterator]().next();
     const ended = once(child, "exit").then(() => null);

@@ -9,6 +9,8 @@ import { noteDataDirectory } from "../client.ts";
 import { print } from "../output.ts";
 
 const platformFolder = join(dirname(fileURLToPath(import.meta.url)), "../..");
+/** Queries of the embedded ClickHouse wait in libuv's threads; with the default of 4 they would hold up files. */
+const threadPoolSize = "16";
 const defaultData = ".tsdev";
 const stopLimitMs = 30_000;
 const pollMs = 50;
@@ -19,7 +21,8 @@ export async function serve(flags: { data?: string; port?: number; json: boolean
   const args = [join(platformFolder, "serve.ts"), "--data", data];
   if (flags.port !== undefined) args.push("--port", String(flags.port));
   if (flags.json) args.push("--json");
-  const child = spawn(process.execPath, args, { stdio: "inherit" });
+  const env = { ...process.env, UV_THREADPOOL_SIZE: threadPoolSize };
+  const child = spawn(process.execPath, args, { stdio: "inherit", env });
   const forward = (signal: NodeJS.Signals) => child.kill(signal);
   // Ctrl-C reaches the child by itself; here it only must not end the parent first
   process.on("SIGINT", () => undefined);

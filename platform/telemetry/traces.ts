@@ -194,6 +194,8 @@ export interface RecordingFilter {
   project: string;
   environment: string;
   kind: Recording["kind"];
+  /** Only of this deployment. */
+  deployment?: string;
   /** As `recordingName` makes it: `GET /orders/:id`, or the route alone; the workflow of a run. */
   name?: string;
   traceIds?: string[];
@@ -220,6 +222,10 @@ export async function recordingsFor(
   if (filter.name !== undefined) {
     parts.push("(Name = {name:String} OR substring(Name, position(Name, ' ') + 1) = {name:String})");
     params.name = filter.name;
+  }
+  if (filter.deployment !== undefined) {
+    parts.push("Deployment = {deployment:String}");
+    params.deployment = filter.deployment;
   }
   if (filter.traceIds !== undefined) {
     parts.push("TraceId IN {traces:Array(String)}");

@@ -3,6 +3,7 @@ import { Delivery } from "./delivery.ts";
 import { type AnyDelivery, flushAtExit } from "./exit.ts";
 import { OutgoingRecorder } from "./outgoing-recorder.ts";
 import { startContext, startTracing } from "./pipeline.ts";
+import type { Recording } from "./recording.ts";
 import { type PendingRecording, RequestRecorder } from "./request-recorder.ts";
 import { installRequestScopes } from "./request-scope.ts";
 import type { Settings } from "./settings.ts";
@@ -28,13 +29,13 @@ function startRecording(settings: Settings, deliveries: AnyDelivery[]): Outgoing
     url: `${settings.endpoint}/v1/recordings`,
     headers: settings.headers,
     contentType: "application/json",
-    // A recording may hold 64 kB.
+    // A recording may hold 64 kB, and looking at each byte takes its time on the main thread.
     maxItems: 64,
     delayMs: 500,
     maxQueued: 5_000,
     encode: (pending) => {
-      const recordings = pending.flatMap((make) => make() ?? []);
-      return Buffer.from(JSON.stringify({ recordings }));
+      const recordings = pending.flatMap((make) => made(make) ?? []);
+      return Buffer.from(JSON.stringify({ deployment: settings.attributes["tsdev.deployment"], recordings }));
     },
   });
   deliveries.push(delivery);
@@ -43,4 +44,13 @@ function startRecording(settings: Settings, deliveries: AnyDelivery[]): Outgoing
   installRequestScopes((request, response) => requests.open(request, response));
   Object.defineProperty(globalThis, recorderName, { value: requests, configurable: true });
   return new OutgoingRecorder(keep);
+}
+
+// One that cannot be made must not cost the others of its batch.
+function made(make: PendingRecording): Recording | undefined {
+  try {
+    return make();
+  } catch {
+    return undefined;
+  }
 }
