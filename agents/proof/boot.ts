@@ -1,9 +1,12 @@
 // Boot: starts one version of the app in isolation, behind its own proxy, sink and collector, and waits until it is healthy.
 import { closeSync, openSync } from "node:fs";
 import { mkdir, readFile, realpath } from "node:fs/promises";
-import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { probeReadiness } from "../../platform/runtime/health-probe.ts";
+import { listenersOf, pickPort } from "../../platform/runtime/ports.ts";
+import { groupMembers } from "../../platform/runtime/process-group.ts";
+import { parseStartCommand } from "../../platform/runtime/start-command.ts";
 import { TsdevError } from "../../sdk/errors.ts";
 import { type Collector, startCollector } from "./collector.ts";
 import { type DatabaseProxy, startDatabaseProxy } from "./database-proxy.ts";
@@ -44,7 +47,25 @@ export interface Side {
 const healthLimitMs = 30_000;
 const requestLimitMs = 15_000;
 
+const portsInUse = new Set<number>();
+
+/** Throws `not_proven` when the version does not start in isolation. */
 export async function boot(
+  options: BootOptions,
+  request: ProofRequest,
+  dependencies: ProofDependencies,
+  server: ProofServer | null,
+): Promise<Side> {
+  for (let left = 3; ; left -= 1) {
+    try {
+      return await bootOnce(options, request, dependencies, server);
+    } catch (error) {
+      if (!(error instanceof PortLost) || left === 0) throw error;
+    }
+  }
+}
+
+async function bootOnce(
   options: BootOptions,
   request: ProofRequest,
   dependencies: ProofDependencies,
@@ -63,7 +84,9 @@ export async function boot(
     closing.push(() => collector.close());
     const proxy = server !== null && database !== null ? await startDatabaseProxy(server.address) : null;
     if (proxy !== null) closing.push(() => proxy.close());
-    const port = await freePort();
+    const port = await pickPort(portsInUse);
+    portsInUse.add(port);
+    closing.push(() => void portsInUse.delete(port));
     const home = join(directory, `home-${label}`);
     await mkdir(home, { recursive: true });
     const folder = await realpath(version.folder).catch((cause: unknown) => {
@@ -91,13 +114,15 @@ export async function boot(
     if (options.deterministic) env.TSDEV_REPLAY_DETERMINISTIC = "1";
     if (proxy !== null) env.DATABASE_URL = server!.appUrl(database!, proxy.port);
     else delete env.DATABASE_URL;
-    const command = ["sh", "-c", request.start];
+    const start = parseStartCommand(request.start, dependencies.nodePath);
+    const command = [start.program, ...start.args];
     if (options.core !== null) command.unshift("taskset", "-c", String(options.core));
     const logFile = join(directory, `${label}.log`);
     const log = openSync(logFile, "a", 0o600);
     const app = dependencies.spawn(command[0]!, command.slice(1), { cwd: folder, env, stdio: ["ignore", log, log] });
     closeSync(log);
-    closing.push(() => app.end(2_000));
+    // Who wants its last spans stops it in an orderly way before.
+    closing.push(() => app.end(0));
     let ended = false;
     app.ended.then(
       () => {
@@ -107,7 +132,7 @@ export async function boot(
         ended = true;
       },
     );
-    await healthy(label, port, request.health, () => ended, logFile, signal);
+    await healthy({ label, port, group: app.pid, path: request.health, ended: () => ended, logFile, signal });
     const driver = createDriver(port, requestLimitMs, signal);
     closing.push(() => driver.close());
     return {
@@ -142,31 +167,29 @@ export function basicEnvironment(
   return { PATH: path.join(":"), HOME: home, TMPDIR: home, LANG: "C.UTF-8", TZ: "UTC", NODE_ENV: "production" };
 }
 
-async function healthy(
-  label: string,
-  port: number,
-  path: string | undefined,
-  ended: () => boolean,
-  logFile: string,
-  signal: AbortSignal,
-): Promise<void> {
-  const paths = path === undefined ? ["/readyz", "/"] : [path];
+/** The port went to another process between the pick and the app's listen: start again on another. */
+class PortLost extends Error {}
+
+interface Starting {
+  label: string;
+  port: number;
+  group: number;
+  path: string | undefined;
+  ended: () => boolean;
+  logFile: string;
+  signal: AbortSignal;
+}
+
+async function healthy({ label, port, group, path, ended, logFile, signal }: Starting): Promise<void> {
   const deadline = performance.now() + healthLimitMs;
   for (;;) {
     signal.throwIfAborted();
-    for (const candidate of paths) {
-      const status = await fetch(`http://127.0.0.1:${port}${candidate}`, { signal: AbortSignal.timeout(2_000) }).then(
-        async (response) => {
-          await response.arrayBuffer();
-          return response.status;
-        },
-        () => 0,
-      );
-      // Without a stated path, a 404 of /readyz says that the app answers.
-      if (status > 0 && status < 500) return;
-    }
+    const { ready } = await probeReadiness({ host: "127.0.0.1", port, health: path }, 2_000, signal);
+    if (ready && (process.platform !== "linux" || listensOn(group, port))) return;
     if (ended() || performance.now() > deadline) {
-      const lines = (await readFile(logFile, "utf8").catch(() => "")).trimEnd().split("\n").slice(-8).join("\n");
+      const text = await readFile(logFile, "utf8").catch(() => "");
+      if (ended() && new RegExp(`EADDRINUSE[^\\n]*:${port}\\b`).test(text)) throw new PortLost();
+      const lines = text.trimEnd().split("\n").slice(-8).join("\n");
       throw new TsdevError("not_proven", {
         message: `the ${label} version ${ended() ? "ended while it was starting" : "was not healthy in time"} in isolation: ${lines}`,
         fix: "start the app with an empty environment and the variables of its environment; it may need one that is secret",
@@ -174,6 +197,12 @@ async function healthy(
     }
     await delay(25);
   }
+}
+
+/** Whether it is the app that listens there, and not somebody else's. */
+function listensOn(group: number, port: number): boolean {
+  const pids = groupMembers(group).map((entry) => entry.pid);
+  return listenersOf(pids).some((listener) => listener.port === port);
 }
 
 async function quiet(
@@ -195,15 +224,4 @@ async function quiet(
     trips = current;
     if (now - since >= idleMs || now > deadline) return;
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((settle, fail) => {
-    server.once("error", fail);
-    server.listen(0, "127.0.0.1", settle);
-  });
-  const address = server.address();
-  await new Promise((settle) => server.close(settle));
-  return typeof address === "object" && address !== null ? address.port : 0;
 }

@@ -7,12 +7,13 @@ import type { OutgoingRecording, RequestRecording } from "../../platform/telemet
 import { type BootOptions, boot, type Side } from "./boot.ts";
 import { type ChangeList, openChangeList } from "./change-list.ts";
 import { newTraceId } from "./driver.ts";
-import { Comparison, type Observation } from "./observation.ts";
-import { finalAnswers, keyOf, type ScopeReport } from "./outgoing-sink.ts";
+import { Comparison } from "./observation.ts";
+import { finalAnswers, keyOf } from "./outgoing-sink.ts";
 import type { ProofServer } from "./proof-server.ts";
 import type { ProofDependencies, ProofRequest } from "./request.ts";
 import type { Selection } from "./selection.ts";
 import { median } from "./statistics.ts";
+import { differenceLimit, type Seen, Tally } from "./tally.ts";
 
 export interface EqualityResult {
   equal: boolean;
@@ -27,20 +28,13 @@ export interface EqualityResult {
 }
 
 /** A call's answer waits no longer here: order and overlap are kept, the wall clock is not what is measured. */
-const longestAnswerMs = 10;
-const differenceLimit = 8;
+const longestAnswerMs = { time: 10, "round-trips": 1, failures: 1 };
 
 interface Watched {
   side: Side;
   changes: ChangeList | null;
   traces: string[];
   trips: number[];
-  failures: number;
-}
-
-interface Seen {
-  observation: Observation;
-  report: ScopeReport;
 }
 
 export async function compareVersions(
@@ -58,7 +52,7 @@ export async function compareVersions(
   const sinkOptions = (recordings: readonly OutgoingRecording[], heals: boolean) => ({
     recordings,
     retries: heals,
-    longestMs: longestAnswerMs,
+    longestMs: longestAnswerMs[request.measure],
   });
   const start = async (label: string, version: ProofRequest["base"], heals: boolean): Promise<Watched> => {
     const database = server !== null && template !== null ? await server.clone(template, label) : null;
@@ -71,7 +65,7 @@ export async function compareVersions(
       core: null,
     };
     const side = await boot(options, request, dependencies, server);
-    const watched: Watched = { side, changes: null, traces: [], trips: [], failures: 0 };
+    const watched: Watched = { side, changes: null, traces: [], trips: [] };
     sides.push(watched);
     return watched;
   };
@@ -86,81 +80,48 @@ export async function compareVersions(
       const problem = await watchChanges(server, [compared, after!]);
       if (problem !== null) notProven.push(problem);
     }
-    const comparison = new Comparison(started, request.normalise ?? [], {
-      callsAsSet: retries,
-      failedBodies: !retries,
-    });
     const affected = new Set(selection.affected);
-    const differences: string[] = [];
+    const rules = { callsAsSet: retries, failedBodies: !retries };
+    const tally = new Tally(new Comparison(started, request.normalise ?? [], rules), affected);
+    const { all } = selection;
     let done = 0;
-    let writes = false;
-    let odd = 0;
-    let unused = 0;
-    let repeated = 0;
-    let shapes = 0;
-    for (const recording of selection.all) {
+    // The reference side needs the patched side's answers: it follows one request behind, while the next one runs.
+    let following: Promise<void> = Promise.resolve();
+    for (const recording of all) {
       signal.throwIfAborted();
-      const isAffected = affected.has(recording);
       const requestId = `${recording.traceId}-${done}`;
       const waitMs = selection.background.has(recording.traceId) ? 250 : 2;
       const ask = (watched: Watched, answers?: Map<string, OutgoingRecording[]>) =>
-        observe(watched, recording, requestId, isAffected, waitMs, answers);
-      const [left, right] = await Promise.all([ask(before!), ask(after!)]);
-      const base = reference === undefined ? left : await ask(reference, finalAnswers(right.report.calls));
+        observe(watched, recording, requestId, affected.has(recording), waitMs, answers);
+      const [left, right] = await settleAll([ask(before!), ask(after!)]);
+      await following;
+      if (tally.over) break;
       done += 1;
-      if (done % 20 === 0) {
-        dependencies.progress(`${done} of ${selection.all.length} requests compared`, done / selection.all.length);
+      if (reference === undefined) tally.add(recording, left!, left!, right!);
+      else {
+        following = ask(reference, finalAnswers(right!.report.calls)).then((base) =>
+          tally.add(recording, left!, base, right!),
+        );
+        following.catch(() => {});
       }
-      if (isAffected) {
-        writes ||= base.observation.changes.length > 0;
-        if (isFailed(left.observation)) before!.failures += 1;
-        if (isFailed(right.observation)) after!.failures += 1;
-        if (statusClass(left.observation.status) !== statusClass(recording.status)) odd += 1;
-      }
-      unused += Math.max(0, right.report.unused - base.report.unused);
-      repeated += right.report.calls.filter((call) => call.rule === "repeated").length;
-      shapes += base.report.calls.filter((call) => call.rule === "shape").length;
-      const where = `${recording.method} ${recording.path}`;
-      const missing = unmatched(right.report);
-      const missingBefore = unmatched(base.report);
-      const found = comparison.compare(base.observation, right.observation).map((text) => `${where}: ${text}`);
-      if (!isAffected && missing.length > 0 && missing.join() === missingBefore.join()) {
-        notProven.push(`${where}: calls ${missing.join(", ")} without a recording on either side`);
-      } else {
-        for (const call of missing) found.push(`${where}: outgoing call without a recording: ${call} after`);
-        if (isAffected)
-          for (const call of missingBefore) found.push(`${where}: outgoing call without a recording: ${call} before`);
-      }
-      differences.push(...found);
-      // Rows differ from here on: what follows would compare two different worlds.
-      if (differences.length >= differenceLimit || found.some((text) => text.includes(": changed rows: "))) break;
+      if (done % 20 === 0) dependencies.progress(`${done} of ${all.length} requests compared`, done / all.length);
+      if (tally.over) break;
     }
+    await following;
+    tally.conclude();
+    const { differences } = tally;
     if (differences.length === 0) differences.push(...(await sequenceDifferences(compared, after!, retries)));
     await Promise.all(sides.map(({ side }) => side.stop()));
     for (const { side } of sides) {
       for (const text of new Set(side.sink.blocked)) notProven.push(`${side.label}: a connection was refused: ${text}`);
       if (side.sink.outside.length > 0) {
-        notProven.push(
-          `${side.label}: calls outside of a request were not answered: ${[...new Set(side.sink.outside)].join(", ")}`,
-        );
+        const calls = [...new Set(side.sink.outside)].join(", ");
+        notProven.push(`${side.label}: calls outside of a request were not answered: ${calls}`);
       }
     }
-    const count = selection.affected.length;
-    if (odd > 0) {
-      notProven.push(
-        `${odd} of ${count} affected requests were answered with another status than when they were recorded`,
-      );
-    }
-    if (unused > 0) notProven.push(`${unused} recorded outgoing calls were not made by the patched version`);
-    if (repeated > 0) notProven.push(`${repeated} repeated calls had no later recording and got the last answer again`);
-    if (shapes > 0) {
-      notProven.push(
-        `${shapes} outgoing calls were matched by the shape of their URL, because an id or the body was another than recorded`,
-      );
-    }
-    if (count > 0 && odd > count / 2) differences.push(`${odd} of ${count} affected requests could not be reproduced`);
-    if (count === 0) differences.push("no recorded request runs the code that the finding is about");
-    const share = (watched: Watched) => (count === 0 ? 0 : watched.failures / count);
+    notProven.push(...tally.open());
+    const count = affected.size;
+    const share = (failures: number) => (count === 0 ? 0 : failures / count);
     const middle = (values: number[]) => (values.length === 0 ? 0 : median(values));
     const spans = (watched: Watched) => middle(watched.traces.map((id) => watched.side.collector.spans(id)));
     return {
@@ -169,8 +130,8 @@ export async function compareVersions(
       requests: done,
       roundTrips: { before: middle(before!.trips), after: middle(after!.trips) },
       spans: { before: spans(before!), after: spans(after!) },
-      failureRate: { before: share(before!), after: share(after!) },
-      writes,
+      failureRate: { before: share(tally.failures.before), after: share(tally.failures.after) },
+      writes: tally.writes,
       notProven: [...new Set(notProven)],
     };
   } finally {
@@ -235,8 +196,3 @@ async function settleAll<T>(work: Promise<T>[]): Promise<T[]> {
   for (const result of results) if (result.status === "rejected") throw result.reason;
   return results.map((result) => (result as PromiseFulfilledResult<T>).value);
 }
-
-const isFailed = ({ status }: Observation): boolean => status === 0 || status >= 500;
-const statusClass = (status: number): number => Math.floor(status / 100);
-const unmatched = (report: ScopeReport): string[] =>
-  report.calls.filter((call) => call.answer === null).map((call) => `${call.method} ${call.url}`);

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type pg from "pg";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { Finding } from "../../analyzers/finding.ts";
 import { openOwnedProcesses } from "../../platform/runtime/owned-processes.ts";
 import { type EmbeddedPostgres, openEmbeddedPostgres } from "../../platform/store/embedded-postgres.ts";
@@ -17,6 +17,9 @@ import type { ProofMeasure, ProofRequest } from "./request.ts";
 
 const fixtures = join(import.meta.dirname, "__fixtures__");
 const carrier = "http://carrier.test:4010";
+// A proof takes 20 seconds on a quiet machine.
+vi.setConfig({ testTimeout: 240_000 });
+
 let directory: string;
 let postgres: EmbeddedPostgres;
 let databaseUrl: string;

@@ -137,15 +137,16 @@ class Prover {
     const recordings = selection.affected.filter((each) => each.status < 500 && !broken.has(each.traceId));
     if (recordings.length === 0) {
       this.#notProven.push("time: every affected request failed when it was recorded");
-      return { conditions: [], p95Ratios: [], unequal: 0, pairs: 0, failed: 0 };
+      return { conditions: [], p95Ratios: [], unequal: [], pairs: 0, failed: 0 };
     }
     if (equality.writes && recordings.length < fewestAffected) {
       this.#notProven.push(
         `time on different inputs: only ${recordings.length} were recorded, so they were sent several times`,
       );
     }
-    const asRecorded = { name: "as recorded", delayMs: 0, pairs: 60, limitMs: measure === "time" ? 1_800 : 1_300 };
-    const delayed = { name: `${delayMs} ms database delay (simulated)`, delayMs, pairs: 20, limitMs: 900 };
+    const limits = { time: 1_500, "round-trips": 1_100, failures: 900 };
+    const asRecorded = { name: "as recorded", delayMs: 0, pairs: 60, limitMs: limits[measure] };
+    const delayed = { name: `${delayMs} ms database delay (simulated)`, delayMs, pairs: 20, limitMs: 700 };
     const plan: TimingPlan = {
       template: template?.name ?? null,
       boots: measure === "failures" ? 3 : 4,
@@ -164,7 +165,7 @@ class Prover {
       );
     const timing = await run(plan, 0.4, scaled === null ? 0.97 : 0.75);
     if (scaled === null) return timing;
-    const large = { name: `${rowScale}x rows (simulated)`, delayMs: 0, pairs: 30, limitMs: 700 };
+    const large = { name: `${rowScale}x rows (simulated)`, delayMs: 0, pairs: 30, limitMs: 600 };
     const tenfold = await run(
       { ...plan, template: scaled.name, boots: 3, decideBelow: null, conditions: [large] },
       0.75,
@@ -178,7 +179,7 @@ class Prover {
     return {
       conditions: [...timing.conditions, ...tenfold.conditions],
       p95Ratios: [...timing.p95Ratios, ...tenfold.p95Ratios],
-      unequal: timing.unequal + tenfold.unequal,
+      unequal: [...timing.unequal, ...tenfold.unequal],
       pairs: timing.pairs + tenfold.pairs,
       failed: timing.failed + tenfold.failed,
     };
@@ -188,8 +189,9 @@ class Prover {
     const { measure } = this.#request;
     const first = timing?.conditions[0];
     const differences = [...equality.differences];
-    if (timing !== null && timing.unequal > 0) {
-      differences.push(`${timing.unequal} of ${timing.pairs} pairs of timed requests had different bodies`);
+    if (timing !== null && timing.unequal.length > 0) {
+      const { unequal, pairs } = timing;
+      differences.push(`${unequal.length} of ${pairs} pairs of timed requests differed, the first in ${unequal[0]}`);
     }
     if (timing !== null && timing.failed > timing.pairs / 5) {
       this.#notProven.push(`${timing.failed} timed pairs did not count because a side failed`);

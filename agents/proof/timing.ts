@@ -5,7 +5,8 @@
 import type { z } from "zod";
 import type { RequestRecording } from "../../platform/telemetry/recording.ts";
 import { type BootOptions, boot, type Side } from "./boot.ts";
-import { newTraceId } from "./driver.ts";
+import { type Answer, newTraceId } from "./driver.ts";
+import { Comparison } from "./observation.ts";
 import { pinSessions } from "./pinning.ts";
 import type { ProofCondition } from "./proof.ts";
 import type { ProofServer } from "./proof-server.ts";
@@ -33,14 +34,14 @@ export interface TimingResult {
   conditions: Condition[];
   /** For each condition the ratio of the boots' 95th percentiles, with its interval. */
   p95Ratios: Ratio[];
-  /** Pairs in which the two sides answered with different bodies. Only counted for reads. */
-  unequal: number;
+  /** Reads in which the two sides' answers differed, after the declared normalisation. */
+  unequal: string[];
   pairs: number;
   /** Pairs that did not count because a side failed. */
   failed: number;
 }
 
-const warmUp = { least: 8, most: 60, limitMs: 700 };
+const warmUp = { least: 6, most: 60, limitMs: 600 };
 /** A pair is counted also past the time limit until there are so many. */
 const fewestPairs = 8;
 /** Partners answer as slowly as recorded, up to this. */
@@ -54,6 +55,8 @@ interface Measured {
   after: number[];
 }
 
+type Counts = Pick<TimingResult, "unequal" | "pairs" | "failed">;
+
 const nothing = (): Measured => ({ ratios: [], tails: [], before: [], after: [] });
 
 export async function measureTime(
@@ -65,7 +68,7 @@ export async function measureTime(
   core: number | null,
 ): Promise<TimingResult> {
   const measured = plan.conditions.map(nothing);
-  const result = { unequal: 0, pairs: 0, failed: 0 };
+  const result: Counts = { unequal: [], pairs: 0, failed: 0 };
   const shared =
     server !== null && plan.template !== null && !plan.writes ? await server.clone(plan.template, "timing") : null;
   const looks = plan.decideBelow === null ? "once" : "twice";
@@ -100,12 +103,14 @@ export async function measureTime(
       ]);
       for (const each of started) if (each.status === "rejected") throw each.reason;
       const [before, after] = started.map((each) => (each as PromiseFulfilledResult<Side>).value) as [Side, Side];
-      const pairs = new PairRunner(before, after, recordings, plan.writes, result);
+      const rules = { callsAsSet: false, failedBodies: true };
+      const comparison = plan.writes ? null : new Comparison(Date.now(), request.normalise ?? [], rules);
+      const pairs = new PairRunner(before, after, recordings, result, comparison);
       await pairs.run({ pairs: warmUp.most, least: warmUp.least, limitMs: warmUp.limitMs }, null);
       if (server !== null && core !== null) {
         const databases = [before.database, after.database].filter((name) => name !== null);
         await pinSessions(server, databases, core);
-        await pairs.run({ pairs: 4, least: 4, limitMs: 0 }, null);
+        await pairs.run({ pairs: 2, least: 2, limitMs: 0 }, null);
       }
       for (const [index, condition] of plan.conditions.entries()) {
         for (const side of sides) side.proxy?.setDelay(condition.delayMs);
@@ -147,20 +152,20 @@ class PairRunner {
   readonly #before: Side;
   readonly #after: Side;
   readonly #recordings: readonly RequestRecording[];
-  readonly #writes: boolean;
-  readonly #result: { unequal: number; pairs: number; failed: number };
+  readonly #result: Counts;
+  readonly #comparison: Comparison | null;
 
   constructor(
     before: Side,
     after: Side,
     recordings: readonly RequestRecording[],
-    writes: boolean,
-    result: { unequal: number; pairs: number; failed: number },
+    result: Counts,
+    comparison: Comparison | null,
   ) {
     this.#before = before;
     this.#after = after;
     this.#recordings = recordings;
-    this.#writes = writes;
+    this.#comparison = comparison;
     this.#result = result;
   }
 
@@ -180,13 +185,18 @@ class PairRunner {
         continue;
       }
       this.#result.pairs += 1;
-      if (!this.#writes && !left.body.equals(right.body)) this.#result.unequal += 1;
+      if (this.#comparison !== null && !left.body.equals(right.body)) {
+        const found = this.#comparison.compare(observed(left), observed(right));
+        if (found.length > 0) this.#result.unequal.push(`${recording.method} ${recording.path}: ${found[0]}`);
+      }
       into.ratios.push(Math.log(right.ms / left.ms));
       into.before.push(left.ms);
       into.after.push(right.ms);
     }
   }
 }
+
+const observed = ({ status, headers, body }: Answer) => ({ status, headers, body, calls: [], changes: [] });
 
 async function send(side: Side, recording: RequestRecording) {
   side.sink.begin({ traceId: recording.traceId });
