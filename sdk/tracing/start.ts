@@ -35,7 +35,7 @@ function startRecording(settings: Settings, deliveries: AnyDelivery[]): Outgoing
     maxQueued: 5_000,
     encode: (pending) => {
       const recordings = pending.flatMap((make) => made(make) ?? []);
-      return Buffer.from(JSON.stringify({ deployment: settings.attributes["tsdev.deployment"], recordings }));
+      return Buffer.from(JSON.stringify({ deployment: settings.resource["tsdev.deployment"], recordings }));
     },
   });
   deliveries.push(delivery);
