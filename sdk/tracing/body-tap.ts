@@ -3,10 +3,16 @@ import type { Readable } from "node:stream";
 import { brotliDecompressSync, gunzipSync, inflateSync } from "node:zlib";
 import { digestLimit } from "./recording.ts";
 
-/** What has flowed so far, up to `digestLimit` bytes. */
+/** What has flowed so far, up to a limit of bytes. */
 export class BodyTap {
+  readonly #limit: number;
   #chunks: Buffer[] = [];
   #kept = 0;
+
+  constructor(limit = digestLimit) {
+    this.#limit = limit;
+  }
+
   /** Bytes that flowed in all. */
   length = 0;
   /** Whether the end was seen. */
@@ -16,7 +22,7 @@ export class BodyTap {
     const bytes = bytesOf(chunk, encoding);
     if (!bytes) return;
     this.length += bytes.byteLength;
-    const room = digestLimit - this.#kept;
+    const room = this.#limit - this.#kept;
     if (room <= 0) return;
     // A copy: the sender may fill its buffer again.
     const part = Buffer.from(bytes.subarray(0, room));
@@ -43,8 +49,8 @@ function bytesOf(chunk: unknown, encoding?: BufferEncoding): Uint8Array | undefi
  * Sees each chunk as the parser hands it over. A `data` listener would set the stream flowing, and a wrapped `read` would
  * miss readers that do not use it.
  */
-export function tapIncoming(stream: Readable, ended?: () => void): BodyTap {
-  const tap = new BodyTap();
+export function tapIncoming(stream: Readable, limit: number, ended?: () => void): BodyTap {
+  const tap = new BodyTap(limit);
   const { push } = stream;
   stream.push = function tappedPush(chunk: unknown, encoding?: BufferEncoding): boolean {
     if (chunk === null) {

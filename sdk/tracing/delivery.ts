@@ -39,7 +39,6 @@ interface Batch {
 const firstPauseMs = 100;
 const longestPauseMs = 5_000;
 const requestTimeoutMs = 10_000;
-// Sealed batches are gzip and small; a thousand of them waiting is past any use.
 const retryableStatus = new Set([408, 429, 500, 502, 503, 504]);
 
 /** What became of one request. */
@@ -61,6 +60,7 @@ export class Delivery<T> {
   #timer: NodeJS.Timeout | undefined;
   #sealing = false;
   #sending: Promise<Outcome> | undefined;
+  #request: http.ClientRequest | undefined;
   #failures = 0;
   #resumeAt = 0;
   #warned = false;
@@ -122,7 +122,9 @@ export class Delivery<T> {
   /** Takes everything that waits, for a synchronous way out at the very end of the process. */
   takeAll(): Parcel[] {
     this.#sealNow();
-    const parcels = this.#batches.map((batch) => ({
+    // What the kernel has already will arrive, and must not arrive twice.
+    const gone = this.#sending !== undefined && isWritten(this.#request) ? 1 : 0;
+    const parcels = this.#batches.slice(gone).map((batch) => ({
       url: this.#options.url,
       headers: this.#headers,
       body: batch.body ?? gzipSync(batch.plain ?? new Uint8Array(), { level: 1 }),
@@ -267,6 +269,7 @@ export class Delivery<T> {
             answer.on("end", () => done(outcomeOf(answer)));
           },
         );
+        this.#request = request;
         request.on("socket", (socket) => socket.unref());
         request.on("timeout", () => request.destroy());
         request.on("error", away);
@@ -277,6 +280,11 @@ export class Delivery<T> {
       }
     });
   }
+}
+
+function isWritten(request: http.ClientRequest | undefined): boolean {
+  const socket = request?.socket;
+  return request?.writableEnded === true && !!socket && !socket.connecting && socket.writableLength === 0;
 }
 
 function outcomeOf(answer: http.IncomingMessage): Outcome {

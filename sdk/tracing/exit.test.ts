@@ -97,6 +97,14 @@ test("with the collector away, SIGTERM ends the app within a second", async () =
   expect(performance.now() - started).toBeLessThan(1_000);
 });
 
+test("a handler that exits at once loses no span and sends none twice", async () => {
+  const app = run("handler-exit", collector.url);
+  await app.waiting();
+  app.process.kill("SIGTERM");
+  expect(await app.ended).toBe(6);
+  expect(app.spans()).toHaveLength(2);
+});
+
 test("OTEL_SDK_DISABLED=true sends nothing", async () => {
   const before = collector.requests;
   const app = run("end", collector.url, { OTEL_SDK_DISABLED: "true" });

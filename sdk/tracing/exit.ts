@@ -31,15 +31,16 @@ export type AnyDelivery = Pick<Delivery<unknown>, "queued" | "away" | "flush" | 
 export function flushAtExit(deliveries: readonly AnyDelivery[]): void {
   const flush = () =>
     Promise.all(deliveries.map((delivery) => delivery.flush(delivery.away ? awayLimitMs : flushLimitMs)));
-  let tried = false;
+  let gaveUp = false;
   process.on("beforeExit", () => {
     // A flush is work, after which `beforeExit` comes again.
-    if (tried || deliveries.every((delivery) => delivery.queued === 0)) return;
-    tried = true;
-    void flush();
+    if (gaveUp || deliveries.every((delivery) => delivery.queued === 0)) return;
+    void flush().then(() => {
+      gaveUp = deliveries.some((delivery) => delivery.queued > 0);
+    });
   });
   process.on("exit", () => {
-    if (tried) return;
+    if (gaveUp) return;
     const parcels = deliveries.filter((delivery) => !delivery.away).flatMap((delivery) => delivery.takeAll());
     sendSynchronously(parcels);
   });

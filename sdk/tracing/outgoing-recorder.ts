@@ -3,7 +3,7 @@ import { subscribe } from "node:diagnostics_channel";
 import type http from "node:http";
 import type { Span } from "@opentelemetry/api";
 import { BodyTap, decodedBytes, tapIncoming } from "./body-tap.ts";
-import { bodyDigest, canonicalUrl, recordedAnswerHeaders, recordedBody } from "./recording.ts";
+import { bodyDigest, canonicalUrl, digestLimit, recordedAnswerHeaders, recordedBody } from "./recording.ts";
 import type { UndiciRequestLike } from "./replay/original-url.ts";
 import type { PendingRecording } from "./request-recorder.ts";
 import { currentScope } from "./request-scope.ts";
@@ -100,6 +100,14 @@ export class OutgoingRecorder {
   #end(call: Call, error: unknown): void {
     if (call.done) return;
     call.done = true;
+    try {
+      this.#keepCall(call, error);
+    } catch {
+      // Listeners of a diagnostics channel must not throw: the engine would end the process.
+    }
+  }
+
+  #keepCall(call: Call, error: unknown): void {
     const durationMs = performance.now() - call.started;
     const digest = bodyDigest(call.sentType(), call.sent.bytes, call.sent.length);
     const number = this.#number(call, digest);
@@ -158,7 +166,7 @@ function watchHttp(request: http.ClientRequest, call: Call, end: (error: unknown
       const answer = args[0] as http.IncomingMessage;
       call.status = answer.statusCode ?? null;
       call.answerHeaders = answer.headers;
-      call.received = tapIncoming(answer, () => end(undefined));
+      call.received = tapIncoming(answer, digestLimit, () => end(undefined));
       answer.once("close", () => end(undefined));
     } else if (event === "error") end(args[0]);
     else if (event === "close" && call.status === null) end(new Error("closed before an answer"));

@@ -78,7 +78,7 @@ export class RequestRecorder implements RunRecorder {
   ): void {
     const time = Date.now();
     const started = performance.now();
-    const body = tapIncoming(request);
+    const body = tapIncoming(request, bodyLimit);
     const headers = recordedRequestHeaders(request.headers);
     const { traceId, spanId } = span.spanContext();
     response.once("close", () => {

@@ -30,7 +30,7 @@ function startRecording(settings: Settings, deliveries: AnyDelivery[]): Outgoing
     headers: settings.headers,
     contentType: "application/json",
     // A recording may hold 64 kB, and looking at each byte takes its time on the main thread.
-    maxItems: 64,
+    maxItems: 16,
     delayMs: 500,
     maxQueued: 5_000,
     encode: (pending) => {

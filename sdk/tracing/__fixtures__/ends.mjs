@@ -7,7 +7,10 @@ await fetch(`http://127.0.0.1:${server.address().port}/last`).then((answer) => a
 if (way === "exit") process.exit(7);
 else if (way === "throw") throw new Error("as asked");
 else if (way === "wait") console.log("waiting");
-else if (way === "handler") {
+else if (way === "handler-exit") {
+  process.on("SIGTERM", () => process.exit(6));
+  console.log("waiting");
+} else if (way === "handler") {
   process.on("SIGTERM", () => {
     console.log(`listeners ${process.listenerCount("SIGTERM")}`);
     process.exitCode = 5;
