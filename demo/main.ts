@@ -81,6 +81,8 @@ async function finish(): Promise<void> {
   const parts = {
     platform: demo.platform.address,
     deployment: live,
+    deployments: await demo.deployments(),
+    pullRequests: await demo.pullRequests(),
     spans: await demo.spans(),
     requests: demo.requests,
     suggestions,

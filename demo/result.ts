@@ -7,6 +7,9 @@ import type { Deployment } from "../platform/deployments/deployment.ts";
 export interface DemoResult {
   platform: { url: string; dashboard: string };
   deployment: { id: string; url: string; commit: string; pushToHealthySeconds: number | null };
+  /** Every deployment of the run: one for the push, one for the merge. */
+  deployments: { id: string; cause: string; commit: string; status: string }[];
+  pullRequests: { number: number; branch: string; state: string; comments: number }[];
   spans: number;
   requests: number;
   findings: {
@@ -59,6 +62,8 @@ export function suggestionResult(item: Suggestion): object {
 export function demoResult(parts: {
   platform: { url: string; dashboard: string };
   deployment: Deployment;
+  deployments: Deployment[];
+  pullRequests: DemoResult["pullRequests"];
   spans: number;
   requests: number;
   suggestions: Suggestion[];
@@ -75,6 +80,8 @@ export function demoResult(parts: {
       commit: deployment.commit,
       pushToHealthySeconds: deployment.pushToHealthySeconds,
     },
+    deployments: parts.deployments.map(({ id, cause, commit, status }) => ({ id, cause, commit, status })),
+    pullRequests: parts.pullRequests,
     spans: parts.spans,
     requests: parts.requests,
     findings: parts.suggestions.map(({ finding }) => ({

@@ -45,7 +45,8 @@ export class Demo {
   }
 
   get platform(): PlatformProcess {
-    if (!this.#platform) throw new TsdevError("internal", { message: "the platform is not started", fix: "call startPlatform first" });
+    if (!this.#platform)
+      throw new TsdevError("internal", { message: "the platform is not started", fix: "call startPlatform first" });
     return this.#platform;
   }
 
@@ -159,6 +160,27 @@ export class Demo {
       }
       await this.#pause(pollMs);
     }
+  }
+
+  deployments(): Promise<Deployment[]> {
+    return this.#deployments();
+  }
+
+  async pullRequests(): Promise<{ number: number; branch: string; state: string; comments: number }[]> {
+    const project = { project: projectName };
+    const { pullRequests } = await this.#client.call<{
+      pullRequests: { number: number; head: string; state: string }[];
+    }>("pulls.list", project, { read: true });
+    return Promise.all(
+      pullRequests.map(async ({ number, head, state }) => {
+        const { comments } = await this.#client.call<{ comments: unknown[] }>(
+          "pulls.get",
+          { ...project, number },
+          { read: true },
+        );
+        return { number, branch: head, state, comments: comments.length };
+      }),
+    );
   }
 
   inbox(): Promise<Inbox> {

@@ -31,7 +31,8 @@ export async function packSdk(parts: { sdkFolder: string; directory: string; nod
     });
   }
   const [name] = await readdir(work);
-  if (!name) throw new TsdevError("internal", { message: "npm pack made no tarball", fix: "run `npm pack` in sdk/ to see why" });
+  if (!name)
+    throw new TsdevError("internal", { message: "npm pack made no tarball", fix: "run `npm pack` in sdk/ to see why" });
   const tarball = await readFile(join(work, name));
   const digest = createHash("sha256").update(tarball).digest("hex");
   const tarballPath = join(directory, `tsdev-sdk-${digest.slice(0, 16)}.tgz`);
