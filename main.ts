@@ -5,12 +5,12 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { Hono } from "hono";
 import { postgresSqlTypes } from "./agents/patches/postgres-sql-types.ts";
 import { cleanUpProofs } from "./agents/proof/clean-up.ts";
-import { suggestionOperations } from "./agents/suggestions/operations.ts";
 import { Pipeline, workSuggestions } from "./agents/suggestions/pipeline.ts";
 import { PipelineProgress } from "./agents/suggestions/pipeline-progress.ts";
 import { ReplayInput } from "./agents/suggestions/replay-input.ts";
 import { Suggestions } from "./agents/suggestions/suggestions.ts";
 import { mcpHttp } from "./mcp/http.ts";
+import { allOperations } from "./operations.ts";
 import { httpApi } from "./platform/api/http.ts";
 import { OperationRegistry } from "./platform/api/registry.ts";
 import { BuildCommands } from "./platform/builds/build-commands.ts";
@@ -26,15 +26,11 @@ import { pumpOutput } from "./platform/control-plane/pump-output.ts";
 import { AppDatabases } from "./platform/databases/app-databases.ts";
 import { Deployer, workDeployments } from "./platform/deployments/deployer.ts";
 import { Deployments } from "./platform/deployments/deployments.ts";
-import { deploymentOperations } from "./platform/deployments/operations.ts";
 import { openLocalGitHost } from "./platform/git/local-host.ts";
-import { pullRequestOperations } from "./platform/git/operations.ts";
 import { gitHttp } from "./platform/git/smart-http.ts";
 import { unrecordedPushes } from "./platform/git/unrecorded-pushes.ts";
 import { storeAudit } from "./platform/identity/audit.ts";
 import { Identity, tokenFrom } from "./platform/identity/identity.ts";
-import { identityOperations } from "./platform/identity/operations.ts";
-import { projectOperations } from "./platform/projects/operations.ts";
 import { Projects } from "./platform/projects/projects.ts";
 import { Variables } from "./platform/projects/variables.ts";
 import { openQueue } from "./platform/queue/bullmq-queue.ts";
@@ -47,7 +43,6 @@ import { openStore } from "./platform/store/store.ts";
 import { openTelemetryStore } from "./platform/telemetry/clickhouse.ts";
 import { telemetryHttp } from "./platform/telemetry/ingest/http.ts";
 import { openLogs } from "./platform/telemetry/logs.ts";
-import { telemetryOperations } from "./platform/telemetry/operations.ts";
 import { openTraces } from "./platform/telemetry/traces.ts";
 import { TsdevError } from "./sdk/errors.ts";
 
@@ -204,12 +199,13 @@ export async function openPlatform({ directory, port, env }: PlatformOptions): P
   const registry = new OperationRegistry({
     audit: storeAudit(db),
     redactor,
-    operations: [
-      ...identityOperations({ db, identity, dashboardUrl: () => runtime.routerUrl }),
-      ...projectOperations(projects, variables),
-      ...deploymentOperations({ db, deployments, projects, logs, runtime }),
-      ...telemetryOperations({ traces, logs: logStore, projects }),
-      ...pullRequestOperations({
+    operations: allOperations({
+      identity: { db, identity, dashboardUrl: () => runtime.routerUrl },
+      projects,
+      variables,
+      deployments: { db, deployments, projects, logs, runtime },
+      telemetry: { traces, logs: logStore, projects },
+      pullRequests: {
         project: async (organizationId, name) => {
           const row = await projects.row(organizationId, name);
           return {
@@ -228,12 +224,13 @@ export async function openPlatform({ directory, port, env }: PlatformOptions): P
             message,
             pushedBy: principal.id,
             cause: "merge",
+            mayRepeat: true,
           });
           await pipeline.sync((await projects.row(organizationId, project)).id);
         },
-      }),
-      ...suggestionOperations({ suggestions, pipeline, progress, projects, queue }),
-    ],
+      },
+      suggestions: { suggestions, pipeline, progress, projects, queue },
+    }),
   });
 
   // faces

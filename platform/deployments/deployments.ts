@@ -1,5 +1,5 @@
 // Deployments: asked for by pushes, merges, rollbacks and people; listed, followed, canceled. The deployer carries them out.
-import type { Kysely, Selectable } from "kysely";
+import { type Kysely, type Selectable, sql, type Transaction } from "kysely";
 import { type ErrorShape, TsdevError } from "../../sdk/errors.ts";
 import type { Projects } from "../projects/projects.ts";
 import type { Queue } from "../queue/queue.ts";
@@ -25,6 +25,8 @@ export interface Push {
   /** The first line of the commit's message. */
   message: string;
   cause: "push" | "merge";
+  /** Told by somebody who may tell it again long afterwards, as a merge asked for twice: known wherever it stands in the record. */
+  mayRepeat?: boolean;
 }
 
 export class Deployments {
@@ -50,13 +52,17 @@ export class Deployments {
   }
 
   /**
-   * Records a push and asks for one deployment in each environment that follows the branch.
-   * The same push told twice changes nothing; older ones still waiting for the environment are canceled.
+   * Records a push and asks for one deployment in each environment that follows the branch. The same push told twice
+   * changes nothing; older ones still waiting for the environment are canceled. A branch forced back to an earlier commit
+   * is a new push: only the latest one recorded of the branch counts as the same.
    */
   async onPush(push: Push): Promise<DeploymentRow[]> {
     const project = await this.#projects.row(push.organizationId, push.project);
     const environments = await this.#projects.followers(project.id, push.branch);
     const made = await this.#db.transaction().execute(async (trx) => {
+      // One at a time, so that the latest push is one and the times below follow the order of recording.
+      await trx.selectFrom("projects").select("id").where("id", "=", project.id).forNoKeyUpdate().execute();
+      if (await isRecorded(trx, project.id, push)) return [];
       const recorded = await trx
         .insertInto("pushes")
         .values({
@@ -67,11 +73,10 @@ export class Deployments {
           before_commit: push.before,
           after_commit: push.after,
           pushed_by: push.pushedBy,
+          received_at: sql<Date>`clock_timestamp()`,
         })
-        .onConflict((conflict) => conflict.doNothing())
         .returning("id")
-        .executeTakeFirst();
-      if (!recorded) return [];
+        .executeTakeFirstOrThrow();
       const rows: DeploymentRow[] = [];
       for (const environment of environments) {
         rows.push(
@@ -88,6 +93,7 @@ export class Deployments {
               cause: push.cause,
               push_id: recorded.id,
               status: "queued",
+              created_at: sql<Date>`clock_timestamp()`,
             })
             .returningAll()
             .executeTakeFirstOrThrow(),
@@ -303,7 +309,10 @@ export class Deployments {
       .where("environment_id", "=", newer.environment_id)
       .where("status", "in", ["queued", "building"])
       .where("cause", "in", ["push", "merge"])
-      .where("created_at", "<", newer.created_at)
+      // compared in the database: a Date of JavaScript has milliseconds only
+      .where("created_at", "<", (query) =>
+        query.selectFrom("deployments").select("created_at").where("id", "=", newer.id),
+      )
       .execute();
     for (const { id } of older) {
       await this.#end(id, "canceled", {
@@ -323,4 +332,18 @@ export class Deployments {
       .execute();
     this.#running.get(id)?.abort();
   }
+}
+
+/** True when the push is the latest recorded one of its branch or, for a teller that repeats itself, any of them. */
+async function isRecorded(trx: Transaction<DatabaseSchema>, projectId: string, push: Push): Promise<boolean> {
+  const ofBranch = trx
+    .selectFrom("pushes")
+    .select(["before_commit", "after_commit"])
+    .where("project_id", "=", projectId)
+    .where("branch", "=", push.branch);
+  const latest = await ofBranch.orderBy("received_at", "desc").limit(1).executeTakeFirst();
+  if (latest?.after_commit === push.after) return true;
+  if (!push.mayRepeat) return false;
+  const earlier = await ofBranch.where("after_commit", "=", push.after).limit(1).executeTakeFirst();
+  return earlier !== undefined;
 }

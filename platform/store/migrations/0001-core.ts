@@ -78,11 +78,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn("pushed_by", "text", (c) => c.notNull())
     .addColumn("received_at", "timestamptz", (c) => c.notNull().defaultTo(now))
     .execute();
-  // A push seen twice (by the receiver and again after a restart) is one row. A forced push back to an earlier
-  // commit differs in `before_commit`.
-  await sql`CREATE UNIQUE INDEX pushes_once ON pushes (project_id, branch, coalesce(before_commit, ''), after_commit)`.execute(
-    db,
-  );
+  // Whether a push is new is decided against the latest one of its branch, under a lock on the project's row.
+  await sql`CREATE INDEX pushes_latest ON pushes (project_id, branch, received_at DESC)`.execute(db);
 
   await db.schema
     .createTable("releases")
@@ -119,7 +116,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn("live_at", "timestamptz")
     .addColumn("ended_at", "timestamptz")
     .execute();
-  await sql`CREATE UNIQUE INDEX deployments_one_per_push ON deployments (push_id) WHERE push_id IS NOT NULL`.execute(
+  await sql`CREATE UNIQUE INDEX deployments_one_per_push ON deployments (push_id, environment_id) WHERE push_id IS NOT NULL`.execute(
     db,
   );
   await sql`CREATE UNIQUE INDEX deployments_one_live ON deployments (environment_id) WHERE status = 'live'`.execute(db);

@@ -1,0 +1,126 @@
+// Pushes and the deployments they ask for, on a real Postgres: told twice, forced back, at once, and merged twice.
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { Projects } from "../projects/projects.ts";
+import { openQueue } from "../queue/bullmq-queue.ts";
+import type { Queue } from "../queue/queue.ts";
+import { newId } from "../store/id.ts";
+import { type TemporaryPostgres, temporaryPostgres } from "../store/postgres-fixture.ts";
+import { openStore, type Store } from "../store/store.ts";
+import { Deployments, deploymentQueue, type Push } from "./deployments.ts";
+
+let postgres: TemporaryPostgres;
+let store: Store;
+let queue: Queue;
+let projects: Projects;
+let deployments: Deployments;
+let push: Push;
+
+beforeAll(async () => {
+  postgres = await temporaryPostgres();
+  store = await openStore({ url: postgres.url });
+  queue = await openQueue({ postgresUrl: postgres.url });
+  projects = new Projects({
+    db: store.db,
+    createRepository: async ({ id }) => ({ location: id }),
+    gitUrl: (project) => `http://localhost/git/${project}.git`,
+    environmentUrl: (project, environment, service) => `http://${service}.${environment}.${project}.localhost`,
+  });
+  deployments = new Deployments({
+    db: store.db,
+    queue,
+    projects,
+    instances: async () => [],
+    url: (project, environment, service) => `http://${service}.${environment}.${project}.localhost`,
+  });
+});
+
+afterAll(async () => {
+  await queue?.close();
+  await store?.close();
+  await postgres?.[Symbol.asyncDispose]();
+});
+
+beforeEach(async () => {
+  const organizationId = newId("org");
+  await store.db.insertInto("organizations").values({ id: organizationId, name: organizationId }).execute();
+  await projects.create(organizationId, { name: "shop", defaultBranch: "main" });
+  push = {
+    organizationId,
+    project: "shop",
+    branch: "main",
+    before: null,
+    after: "a".repeat(40),
+    pushedBy: "tester",
+    message: "first",
+    cause: "push",
+  };
+});
+
+const commitA = "a".repeat(40);
+const commitB = "b".repeat(40);
+
+/** Newest first, as `deployments.list` shows them. */
+async function listed(): Promise<string[]> {
+  const list = await deployments.list(push.organizationId, "shop", "production", 100);
+  return list.map((one) => `${one.commit[0]} ${one.status}`);
+}
+
+describe("a push", () => {
+  test("asks for one deployment and one job, however often it is told", async () => {
+    const before = await queue.depth(deploymentQueue);
+    for (let time = 0; time < 3; time++) await deployments.onPush(push);
+    expect(await listed()).toEqual(["a queued"]);
+    expect(await queue.depth(deploymentQueue)).toBe(before + 1);
+  });
+
+  test("told many times at once is one", async () => {
+    const made = await Promise.all(Array.from({ length: 10 }, () => deployments.onPush(push)));
+    expect(made.flat()).toHaveLength(1);
+    expect(await listed()).toEqual(["a queued"]);
+  });
+
+  test("forced back and made once more is a new one each time", async () => {
+    await deployments.onPush(push);
+    await deployments.onPush({ ...push, before: commitA, after: commitB });
+    await deployments.onPush({ ...push, before: commitB, after: commitA });
+    await deployments.onPush({ ...push, before: commitA, after: commitB });
+    // the very same move as the second, and it is the one that goes live
+    expect(await listed()).toEqual(["b queued", "a canceled", "b canceled", "a canceled"]);
+    await deployments.onPush({ ...push, before: commitA, after: commitB });
+    expect(await listed()).toHaveLength(4);
+  });
+
+  test("to another branch does not make a repeated one new", async () => {
+    await deployments.onPush(push);
+    await deployments.onPush({ ...push, branch: "topic", before: commitA, after: commitB });
+    await deployments.onPush(push);
+    expect(await listed()).toEqual(["a queued"]);
+  });
+
+  test("of a branch that two environments follow is deployed to both", async () => {
+    const { project, environment } = await projects.environment(push.organizationId, "shop", "production");
+    const staging = { ...environment, id: newId("env"), name: "staging", project_id: project.id };
+    await store.db.insertInto("environments").values(staging).execute();
+    expect(await deployments.onPush(push)).toHaveLength(2);
+    expect(await deployments.onPush(push)).toEqual([]);
+  });
+
+  test("many at once leave exactly the last recorded one waiting", async () => {
+    const commits = Array.from({ length: 8 }, (_, index) => `${index}`.repeat(40));
+    await Promise.all(commits.map((after) => deployments.onPush({ ...push, after })));
+    const [newest, ...older] = await listed();
+    expect(newest).toMatch(/queued$/);
+    expect(older).toHaveLength(7);
+    expect(older.filter((one) => !one.endsWith("canceled"))).toEqual([]);
+  });
+});
+
+test("a merge told again after later pushes is not deployed over them", async () => {
+  const merge: Push = { ...push, cause: "merge", mayRepeat: true, before: commitA, after: commitB };
+  const later = "c".repeat(40);
+  await deployments.onPush(push);
+  await deployments.onPush(merge);
+  await deployments.onPush({ ...push, before: commitB, after: later });
+  await deployments.onPush(merge);
+  expect(await listed()).toEqual(["c queued", "b canceled", "a canceled"]);
+});
