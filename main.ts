@@ -144,6 +144,7 @@ export async function openPlatform({ directory, port, env }: PlatformOptions): P
   await variables.learnSecrets();
   const logs = new BuildLogs(directory.join("builds", "logs"), redactor);
   const releases = new Releases({ db, git, directory: directory.path, commands });
+  await releases.removeUnfinished();
   const deployments = new Deployments({
     db,
     queue,

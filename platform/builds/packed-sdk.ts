@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { TsdevError } from "../../sdk/errors.ts";
 
+const workPrefix = "packing-";
+
 export interface PackedSdk {
   tarballPath: string;
   version: string;
@@ -15,8 +17,11 @@ export interface PackedSdk {
 /** Packs the SDK's folder into `directory`; the tarball of the same content has the same bytes. */
 export async function packSdk(parts: { sdkFolder: string; directory: string; nodeFolder: string }): Promise<PackedSdk> {
   const { sdkFolder, directory, nodeFolder } = parts;
-  const work = join(directory, `packing-${process.pid}`);
-  await rm(work, { recursive: true, force: true });
+  // what killed control planes left; only one at a time has the directory
+  for (const name of await readdir(directory).catch(() => [])) {
+    if (name.startsWith(workPrefix)) await rm(join(directory, name), { recursive: true, force: true });
+  }
+  const work = join(directory, `${workPrefix}${process.pid}`);
   await mkdir(work, { recursive: true });
   try {
     await execa("npm", ["pack", "--ignore-scripts", "--pack-destination", work], {

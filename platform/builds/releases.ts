@@ -14,6 +14,8 @@ import { linkDependencies } from "./dependencies.ts";
 import { type Detected, detect } from "./detect.ts";
 import { type Release, ReleaseConfig } from "./release.ts";
 
+/** Beside the builds' logs, the folders that builds work in. */
+const workFolder = "work";
 /** Written into the folder as the last thing before it gets its final name. */
 const markerFile = ".tsdev-release.json";
 const Marker = z.object({ config: ReleaseConfig, lockfileDigest: z.string() });
@@ -44,6 +46,11 @@ export class Releases {
     this.#git = parts.git;
     this.#directory = parts.directory;
     this.#commands = parts.commands;
+  }
+
+  /** Removes what builds of a killed control plane left; call it before the first build, when their processes are ended. */
+  async removeUnfinished(): Promise<void> {
+    await rm(join(this.#directory, "builds", workFolder), { recursive: true, force: true });
   }
 
   /** The release with this id; throws `not_found`. */
@@ -93,7 +100,7 @@ export class Releases {
 
   async #build(request: BuildRequest, folder: string): Promise<z.infer<typeof Marker>> {
     const { project, commit, log, signal } = request;
-    const work = join(this.#directory, "builds", `${commit.slice(0, 12)}-${newId("rel").slice(4, 12)}`);
+    const work = join(this.#directory, "builds", workFolder, `${commit.slice(0, 12)}-${newId("rel").slice(4, 12)}`);
     await mkdir(work, { recursive: true });
     try {
       await log("system", `checking out ${commit.slice(0, 7)} of ${project.name}`);

@@ -13,6 +13,9 @@ import type { DatabaseSchema } from "../store/schema.ts";
 import { type DeploymentRow, type Deployments, deploymentQueue } from "./deployments.ts";
 import { instanceEnvironment } from "./instance-environment.ts";
 
+/** How long a live app may take to be healthy again after a start. */
+const bringBackMs = 60_000;
+
 export interface DeployerParts {
   db: Kysely<DatabaseSchema>;
   deployments: Deployments;
@@ -109,27 +112,35 @@ export class Deployer {
    * unfinished ones are in the queue. Answers the ids that may keep running.
    */
   async reconcile(): Promise<string[]> {
-    const { db, deployments, releases, runtime } = this.#parts;
+    const { db, deployments } = this.#parts;
     const rows = await db
       .selectFrom("deployments")
       .selectAll()
       .where("status", "in", ["live", "queued", "building", "starting"])
       .orderBy("created_at")
       .execute();
-    for (const row of rows) {
-      if (row.status !== "live") {
-        await deployments.enqueue(row.id);
-        continue;
-      }
-      const place = await this.#place(row);
-      if (place.environment.replicas === 0 || !row.release_id) continue;
-      const group = await this.group(row, place, await releases.get(row.release_id));
-      const started = await runtime.start(group, AbortSignal.timeout(60_000));
-      if (started.ok) await runtime.switchTo(row.id);
-      else
-        console.error(`${place.project.name}/${place.environment.name} does not start again: ${started.error.message}`);
-    }
+    await Promise.all(
+      rows
+        .filter((row) => row.status === "live")
+        .map((row) =>
+          // one app that cannot be brought back must not keep the others, or the control plane, from starting
+          this.#bringBack(row).catch((error: unknown) => {
+            console.error(`deployment ${row.id} does not start again: ${TsdevError.from(error).message}`);
+          }),
+        ),
+    );
+    for (const row of rows) if (row.status !== "live") await deployments.enqueue(row.id);
     return rows.map((row) => row.id);
+  }
+
+  async #bringBack(row: DeploymentRow): Promise<void> {
+    const { releases, runtime } = this.#parts;
+    const place = await this.#place(row);
+    if (place.environment.replicas === 0 || !row.release_id) return;
+    const group = await this.group(row, place, await releases.get(row.release_id));
+    const started = await runtime.start(group, AbortSignal.timeout(bringBackMs));
+    if (!started.ok) throw new TsdevError(started.error.code, started.error);
+    await runtime.switchTo(row.id);
   }
 
   async #build(row: DeploymentRow, project: ProjectRow, signal: AbortSignal): Promise<Release> {
