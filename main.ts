@@ -165,6 +165,7 @@ export async function openPlatform({ directory, port, env }: PlatformOptions): P
       token: identity.ingestToken(scope),
     }),
     registerUrl,
+    compileCache: directory.join("cache", "compiled"),
     host,
   });
 
