@@ -30,6 +30,7 @@ export interface DeployerParts {
     token: string;
   };
   registerUrl: string;
+  compileCache: string;
   host: (project: string, environment: string, service: string) => string;
 }
 
@@ -76,7 +77,7 @@ export class Deployer {
     place: { project: ProjectRow; environment: EnvironmentRow },
     release: Release,
   ): Promise<InstanceGroup> {
-    const { databases, variables, otlp, registerUrl, host } = this.#parts;
+    const { databases, variables, otlp, registerUrl, compileCache, host } = this.#parts;
     const scope = {
       organizationId: row.organization_id,
       project: place.project.name,
@@ -98,6 +99,7 @@ export class Deployer {
         databaseUrl,
         otlp: otlp(scope),
         registerUrl,
+        compileCache,
         ...scope,
         deployment: row.id,
         commit: row.commit,
