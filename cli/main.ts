@@ -4,6 +4,7 @@ import { deploy } from "./commands/deploy.ts";
 import { init } from "./commands/init.ts";
 import { logs } from "./commands/logs.ts";
 import { deployments, openDashboard, rollback, scale, variables } from "./commands/operate.ts";
+import { otlp } from "./commands/otlp.ts";
 import { serve, stop } from "./commands/serve.ts";
 import { suggestions } from "./commands/suggestions.ts";
 import { traces } from "./commands/traces.ts";
@@ -93,7 +94,7 @@ export function program(): Command {
   onEnvironment(tsdev.command("traces"))
     .argument("[id]", "a trace's id: shows its spans")
     .description("list traces, or show one")
-    .option("--slow", "slowest first", false)
+    .option("--slow", "only traces of 100 ms and more, slowest first", false)
     .option("--error", "only traces with an error", false)
     .option("--since <time>", "such as 15m, 1h, or an ISO time", "1h")
     .action(action(traces));
@@ -109,6 +110,10 @@ export function program(): Command {
     .argument("[assignments...]", "NAME=VALUE")
     .addOption(new Option("--plain", "not secret: shown in proofs and not redacted").default(false))
     .action(action(variables));
+  onEnvironment(tsdev.command("otlp"))
+    .description("print the variables with which an app started elsewhere sends its traces here")
+    .addHelpText("after", '\nExample:\n  eval "$(npx tsdev otlp --project my-app)"')
+    .action(action(otlp));
   onPlatform(tsdev.command("open"))
     .description("print a one-time link that opens the dashboard")
     .action(action(openDashboard));

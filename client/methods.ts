@@ -2,6 +2,7 @@
 export const methods = {
   "identity.whoami": "get",
   "identity.login": "post",
+  "identity.ingestToken": "post",
   "audit.list": "get",
   "projects.create": "post",
   "projects.list": "get",

@@ -1,7 +1,9 @@
-// Operations on identity: who am I, a one-time link for the dashboard, the audit log.
+// Operations on identity: who am I, a one-time link for the dashboard, a token for telemetry, the audit log.
 import type { Kysely } from "kysely";
 import { z } from "zod";
+import { TsdevError } from "../../sdk/errors.ts";
 import { type Operation, operation, roles } from "../../sdk/operation.ts";
+import { EnvironmentRef } from "../projects/project.ts";
 import type { DatabaseSchema } from "../store/schema.ts";
 import type { Identity } from "./identity.ts";
 
@@ -32,6 +34,33 @@ export function identityOperations(parts: {
       handler: async (_input, { principal }) => ({
         url: `${parts.dashboardUrl()}/login?code=${await parts.identity.createLoginCode(principal)}`,
       }),
+    }),
+    operation({
+      name: "identity.ingestToken",
+      summary:
+        "Make the token with which an app outside the platform sends telemetry of one environment, and nothing else",
+      input: EnvironmentRef,
+      output: z.object({ token: z.string() }),
+      access: { role: "developer", effect: "write", idempotent: true },
+      handler: async ({ project, environment }, { principal }) => {
+        const known = await parts.db
+          .selectFrom("environments")
+          .innerJoin("projects", "projects.id", "environments.project_id")
+          .select("environments.id")
+          .where("projects.organization_id", "=", principal.organizationId)
+          .where("projects.name", "=", project)
+          .where("environments.name", "=", environment)
+          .executeTakeFirst();
+        if (!known) {
+          throw new TsdevError("not_found", {
+            message: `there is no environment ${environment} of a project ${project}`,
+            fix: "see `projects.list` for what there is",
+            path: "project",
+          });
+        }
+        const scope = { organizationId: principal.organizationId, project, environment };
+        return { token: parts.identity.ingestToken(scope) };
+      },
     }),
     operation({
       name: "audit.list",
