@@ -7,6 +7,9 @@ import { jsonArray, relativeFile } from "./frames.ts";
 import { describeStatement } from "./statement.ts";
 import { ownedCalls, ownedSpans } from "./step-spans.ts";
 
+/** Start times of spans may be whole milliseconds while durations are finer: a successor may seem to begin so much too early. */
+const clockStepNs = 1_000_000;
+
 export const ParallelStepsOptions = z.object({
   /** Runs in which both steps were seen one after the other; fewer do not show what they touch. */
   minRuns: z.int().default(20),
@@ -137,7 +140,7 @@ function pairsSql(where: string): string {
         FROM (${steps})
       )
       WHERE nextNode != '' AND node != nextNode AND op = 'step' AND nextOp = 'step' AND parallel = '' AND nextParallel = ''
-        AND nextStart >= start + duration
+        AND nextStart + ${clockStepNs} >= start + duration
       GROUP BY service, workflow, node, nextNode ORDER BY savedMs * runs DESC LIMIT 200
     ) AS q
     LEFT JOIN (${effects}) AS f ON f.service = q.service AND f.procedure = q.procedure

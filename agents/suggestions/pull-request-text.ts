@@ -27,9 +27,12 @@ export function claim(finding: Finding, proof: Proof): string {
   }
 }
 
+const titlePrefixes = { "n-plus-one": "perf", "flaky-step": "fix", "parallel-steps": "perf" } as const;
+const longestTitle = 90;
+
 export function pullRequestTitle(finding: Finding): string {
-  const title = finding.title.length > 90 ? `${finding.title.slice(0, 89)}…` : finding.title;
-  return `perf: ${title}`.replace("perf: flaky", "fix: flaky");
+  const title = finding.title.length > longestTitle ? `${finding.title.slice(0, longestTitle - 1)}…` : finding.title;
+  return `${titlePrefixes[finding.detector]}: ${title}`;
 }
 
 function evidenceRows(finding: Finding): [string, string][] {
