@@ -144,3 +144,25 @@ test("the database is asked about one SELECT only, and reads no row for it", asy
     columns: [{ type: "bigint" }],
   });
 });
+
+test("a JavaScript file is patched without type annotations", async () => {
+  const source = [
+    'import { pool } from "./database.js";',
+    "",
+    "export async function run() {",
+    '  const { rows: orders } = await pool.query("SELECT id, customer_id FROM orders ORDER BY id");',
+    "  const names = [];",
+    "  for (const order of orders) {",
+    '    const { rows } = await pool.query("SELECT id, name FROM customers WHERE id = $1", [order.customer_id]);',
+    "    names.push(rows[0]?.name);",
+    "  }",
+    "  return names.filter((name) => name);",
+    "}",
+    "",
+  ].join("\n");
+  const result = await patch("src/orders.js", source);
+  if (!result.ok) throw new Error(result.declined.reason);
+  const after = result.patch.files[0]?.after;
+  expect(after).toContain('"SELECT id, name FROM customers WHERE id = ANY($1)"');
+  expect(after).toContain("new Map(customers.map((row) => [row.id, [row]]))");
+});

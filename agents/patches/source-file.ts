@@ -37,8 +37,8 @@ export interface SourceFile {
 
 /** Null when the file does not parse: a codemod then has nothing to stand on. */
 export function parseSource(path: string, text: string): SourceFile | null {
-  // `range` is what the scope analysis reads.
-  const result = parseSync(path, text, { range: true });
+  // `range` and the fields of a TypeScript tree, in JavaScript files too, are what the scope analysis reads.
+  const result = parseSync(path, text, { range: true, astType: "ts" });
   if (result.errors.length > 0 || (result.program.body.length === 0 && text.trim() !== "")) return null;
   const parents = new Map<Node, Node>();
   const all: Node[] = [];
