@@ -198,14 +198,26 @@ export async function openPlatform({ directory, port, env }: PlatformOptions): P
     onProgress: (id, event) => progress.tell(id, event),
   });
 
+  const audit = storeAudit(db);
   const registry = new OperationRegistry({
-    audit: storeAudit(db),
+    audit,
     redactor,
     operations: allOperations({
       identity: { db, identity, dashboardUrl: () => runtime.routerUrl },
       projects,
       variables,
-      deployments: { db, deployments, projects, logs, runtime },
+      deployments: {
+        db,
+        deployments,
+        projects,
+        logs,
+        runtime,
+        head: async (organizationId, location, branch) => {
+          const host = git.forOrganization(organizationId);
+          const commit = await host.head(location, branch);
+          return commit && { commit, message: (await host.describe(location, commit))?.subject ?? "" };
+        },
+      },
       telemetry: { traces, logs: logStore, projects },
       pullRequests: {
         project: async (organizationId, name) => {
@@ -272,6 +284,14 @@ export async function openPlatform({ directory, port, env }: PlatformOptions): P
           message,
           pushedBy: principal.id,
           cause: "push",
+        });
+        await audit({
+          principal,
+          operation: "git.push",
+          face: "git",
+          input: { project: project.name, branch, before, after },
+          outcome: "done",
+          errorCode: null,
         });
         return pushAnswer(
           project.name,
