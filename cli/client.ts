@@ -10,7 +10,12 @@ const Address = z.object({ url: z.string(), token: z.string() });
 export type Address = z.infer<typeof Address>;
 
 /** `.tsdev/link.json` of an app's folder: which platform and project it belongs to. */
-const Link = z.object({ url: z.string().optional(), project: z.string() });
+const Link = z.object({
+  url: z.string().optional(),
+  project: z.string(),
+  /** The commit that was pushed last, by branch. */
+  pushed: z.record(z.string(), z.string()).optional(),
+});
 export type Link = z.infer<typeof Link>;
 
 const linkPath = (folder: string) => join(folder, ".tsdev", "link.json");

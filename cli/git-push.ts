@@ -14,11 +14,25 @@ export interface Pushed {
   moved: boolean;
 }
 
+export interface PushOptions {
+  /** The commit that this folder pushed to the branch last, where that is known. */
+  lastPushed?: string | undefined;
+  /** Push a snapshot also over commits that this folder does not have. */
+  overwrite: boolean;
+}
+
 /**
  * Pushes HEAD of a clean work tree; a folder with changes, or without a repository, is pushed as a snapshot commit on top
- * of what the platform has. The user's own branches and index are not touched. Throws `git_rejected`.
+ * of what the platform has. The user's own branches and index are not touched. Throws `git_rejected`, also for a snapshot
+ * that would undo what was merged on the platform since this folder's last push.
  */
-export async function pushFolder(folder: string, remote: string, branch: string, address: Address): Promise<Pushed> {
+export async function pushFolder(
+  folder: string,
+  remote: string,
+  branch: string,
+  address: Address,
+  options: PushOptions = { overwrite: false },
+): Promise<Pushed> {
   const scratch = await mkdtemp(join(tmpdir(), "tsdev-push-"));
   try {
     const auth = {
@@ -32,7 +46,7 @@ export async function pushFolder(folder: string, remote: string, branch: string,
     const clean = top !== null && prefix === "" && (await git(["status", "--porcelain"], folder)).stdout === "";
     const head = clean ? (await git(["rev-parse", "HEAD"], folder)).stdout : null;
     const repository = head ? folder : scratch;
-    const commit = head ?? (await snapshot(folder, scratch, remote, branch, auth));
+    const commit = head ?? (await snapshot(folder, scratch, remote, branch, auth, options));
     const pushed = await execa("git", ["push", "--porcelain", remote, `${commit}:refs/heads/${branch}`], {
       cwd: repository,
       env: auth,
@@ -41,13 +55,10 @@ export async function pushFolder(folder: string, remote: string, branch: string,
     if (pushed.exitCode !== 0) {
       const text = `${pushed.stdout}\n${pushed.stderr}`;
       const behind = /non-fast-forward|fetch first/.test(text);
+      if (behind) throw behindError(remote, branch, "");
       throw new TsdevError("git_rejected", {
-        message: behind
-          ? `${branch} on the platform has commits that this folder has not`
-          : `git push failed: ${lastLine(text)}`,
-        fix: behind
-          ? `run \`git pull ${remote} ${branch}\` first; a pull request may have been merged there`
-          : "check the address, the token and the branch's name",
+        message: `git push failed: ${lastLine(text)}`,
+        fix: "check the address, the token and the branch's name",
       });
     }
     return { commit, moved: !/up to date/i.test(pushed.stdout) };
@@ -62,6 +73,7 @@ async function snapshot(
   remote: string,
   branch: string,
   auth: Record<string, string>,
+  { lastPushed, overwrite }: PushOptions,
 ): Promise<string> {
   await git(["init", "--quiet"], scratch);
   const work = [`--git-dir=${join(scratch, ".git")}`, `--work-tree=${folder}`];
@@ -83,6 +95,9 @@ async function snapshot(
   const tree = (await git([...work, "write-tree"], folder)).stdout;
   const before = parents[1] ? (await git(["rev-parse", `${parents[1]}^{tree}`], scratch)).stdout : null;
   if (parents[1] && before === tree) return parents[1];
+  if (parents[1] && lastPushed && parents[1] !== lastPushed && !overwrite && !(await has(folder, parents[1]))) {
+    throw behindError(remote, branch, ", or give --overwrite to replace them by what is here");
+  }
   return (
     await git(
       [...work, "commit-tree", tree, ...parents, "-m", "Snapshot of the folder by tsdev deploy"],
@@ -90,6 +105,22 @@ async function snapshot(
       identity,
     )
   ).stdout;
+}
+
+/** True when the folder's own history contains the commit. */
+async function has(folder: string, commit: string): Promise<boolean> {
+  const { exitCode } = await execa("git", ["merge-base", "--is-ancestor", commit, "HEAD"], {
+    cwd: folder,
+    reject: false,
+  });
+  return exitCode === 0;
+}
+
+function behindError(remote: string, branch: string, orElse: string): TsdevError {
+  return new TsdevError("git_rejected", {
+    message: `${branch} on the platform has commits that this folder has not; a pull request may have been merged there`,
+    fix: `take them over with \`git pull ${remote} ${branch}\` (the password is your token)${orElse}`,
+  });
 }
 
 async function git(args: string[], cwd: string, env: Record<string, string> = {}): Promise<{ stdout: string }> {

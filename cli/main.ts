@@ -9,6 +9,7 @@ import { serve, stop } from "./commands/serve.ts";
 import { suggestions } from "./commands/suggestions.ts";
 import { traces } from "./commands/traces.ts";
 import { fail } from "./output.ts";
+import manifest from "./package.json" with { type: "json" };
 
 const wrongUse = 2;
 
@@ -48,6 +49,7 @@ function action<A extends unknown[]>(work: (...args: A) => Promise<void>): (...a
 export function program(): Command {
   const tsdev = new Command("tsdev")
     .description("Deploy, trace and improve TypeScript backends.")
+    .version(manifest.version)
     .showHelpAfterError("(run the command with --help for its flags)")
     .exitOverride();
 
@@ -73,6 +75,7 @@ export function program(): Command {
   onEnvironment(tsdev.command("deploy"))
     .argument("[dir]", "folder of the app", ".")
     .description("push, build, release and make live; follows the log until healthy or failed")
+    .option("--overwrite", "replace commits on the platform that this folder does not have", false)
     .addHelpText("after", "\nExample:\n  npx tsdev deploy ./my-app --project my-app")
     .action(action(deploy));
   onEnvironment(tsdev.command("deployments")).description("list deployments, newest first").action(action(deployments));

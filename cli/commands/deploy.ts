@@ -3,13 +3,13 @@ import { resolve } from "node:path";
 import type { Deployment } from "../../platform/deployments/deployment.ts";
 import type { Project } from "../../platform/projects/project.ts";
 import { TsdevError } from "../../sdk/errors.ts";
-import { Client, findPlatform, writeLink } from "../client.ts";
+import { Client, findPlatform, readLink, writeLink } from "../client.ts";
 import { pushFolder } from "../git-push.ts";
 import { bold, dim, print, say } from "../output.ts";
 import { projectName } from "../project-name.ts";
 import type { EnvironmentFlags } from "./operate.ts";
 
-export async function deploy(dir: string, flags: EnvironmentFlags): Promise<void> {
+export async function deploy(dir: string, flags: EnvironmentFlags & { overwrite: boolean }): Promise<void> {
   const started = performance.now();
   const folder = resolve(dir);
   const client = new Client(await findPlatform(flags.data));
@@ -24,9 +24,15 @@ export async function deploy(dir: string, flags: EnvironmentFlags): Promise<void
     });
   }
   const where = { project: name, environment: flags.env };
-  const pushed = await pushFolder(folder, project.git, environment.branch, client.address);
-  await writeLink(folder, { project: name }).catch(() => undefined);
-  say(dim(`pushed ${pushed.commit.slice(0, 7)} to ${environment.branch}`));
+  const { branch } = environment;
+  const link = await readLink(folder);
+  const known = link?.project === name ? link.pushed : undefined;
+  const pushed = await pushFolder(folder, project.git, branch, client.address, {
+    lastPushed: known?.[branch],
+    overwrite: flags.overwrite,
+  });
+  await writeLink(folder, { project: name, pushed: { ...known, [branch]: pushed.commit } }).catch(() => undefined);
+  say(dim(`pushed ${pushed.commit.slice(0, 7)} to ${branch}`));
 
   const { deployments } = await client.call<{ deployments: Deployment[] }>("deployments.list", where, { read: true });
   const asked = deployments.find((one) => one.commit === pushed.commit && pushed.moved);

@@ -65,7 +65,8 @@ export async function rollback(deployment: string | undefined, flags: Environmen
 export async function scale(flags: EnvironmentFlags & { replicas: number }): Promise<void> {
   const { client, where } = await place(flags);
   const output = await client.call<Deployment>("deployments.scale", { ...where, replicas: flags.replicas });
-  print(output, flags, (one) => `${one.instances.length} instances of ${one.service} run`);
+  const running = output.instances.filter(({ state }) => state !== "draining" && state !== "exited").length;
+  print(output, flags, (one) => `${running} ${running === 1 ? "instance runs" : "instances run"} of ${one.service}`);
 }
 
 export async function variables(assignments: string[], flags: EnvironmentFlags & { plain: boolean }): Promise<void> {
