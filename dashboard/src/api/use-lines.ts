@@ -1,0 +1,52 @@
+// Lines of a stream, newest last: those that come together are shown together, and only so many are kept.
+import { useEffect, useRef, useState } from "react";
+import { useStream } from "./hooks.ts";
+import type { Streams } from "./types.ts";
+
+const batchMs = 60;
+
+/** A line with its number since the page was opened, which stays the same while older lines are dropped. */
+export type Numbered<T> = T & { key: number };
+
+export function useLines<Name extends "deployments.log" | "logs.follow">(
+  operation: Name,
+  input: Streams[Name]["input"],
+  most: number,
+) {
+  type Line = Numbered<Streams[Name]["value"]>;
+  const [lines, setLines] = useState<Line[]>([]);
+  const waiting = useRef<Line[]>([]);
+  const restarted = useRef(true);
+  const timer = useRef<ReturnType<typeof setTimeout> | null>(null);
+  const next = useRef(0);
+
+  const soon = () => {
+    timer.current ??= setTimeout(() => {
+      timer.current = null;
+      const added = waiting.current;
+      const fromStart = restarted.current;
+      waiting.current = [];
+      restarted.current = false;
+      setLines((known) => (fromStart ? added : [...known, ...added]).slice(-most));
+    }, batchMs);
+  };
+  const stream = useStream(operation, input, {
+    onStart: () => {
+      waiting.current = [];
+      restarted.current = true;
+      soon();
+    },
+    onValue: (value) => {
+      waiting.current.push({ ...(value as object), key: next.current++ } as Line);
+      soon();
+    },
+  });
+  useEffect(
+    () => () => {
+      if (timer.current) clearTimeout(timer.current);
+      timer.current = null;
+    },
+    [],
+  );
+  return { lines, ...stream };
+}

@@ -1,0 +1,80 @@
+// Span details: what a span carries; statement, frames, attributes and events.
+import type { Span } from "../api/types.ts";
+import { milliseconds } from "../design/format.ts";
+import { kindNames, kindOf, placeOf, statementOf } from "./span-kind.ts";
+
+const shownElsewhere = new Set(["db.query.text", "db.statement", "tsdev.code.frames"]);
+
+function framesOf(span: Span): string[] {
+  try {
+    const frames: unknown = JSON.parse(span.attributes["tsdev.code.frames"] ?? "[]");
+    return Array.isArray(frames) ? frames.map(String) : [];
+  } catch {
+    return [];
+  }
+}
+
+function Attributes({ attributes }: { attributes: Record<string, string> }) {
+  const entries = Object.entries(attributes)
+    .filter(([key]) => !shownElsewhere.has(key))
+    .sort(([a], [b]) => a.localeCompare(b));
+  if (entries.length === 0) return null;
+  return (
+    <dl className="attributes">
+      {entries.map(([key, value]) => (
+        <div key={key}>
+          <dt>{key}</dt>
+          <dd>{value}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+export function SpanDetails({ span, start, onClose }: { span: Span; start: number; onClose: () => void }) {
+  const statement = statementOf(span);
+  const frames = framesOf(span);
+  const place = placeOf(span);
+  return (
+    <aside className="panel span-details" aria-label="Details of the span">
+      <header>
+        <h2>{span.name}</h2>
+        <button type="button" className="button small" aria-label="Close the details" onClick={onClose}>
+          ✕
+        </button>
+      </header>
+      <div className="panel-body">
+        <p className="soft small">
+          {kindNames[kindOf(span)]} in {span.service}, {milliseconds(span.durationMs)}, from{" "}
+          {milliseconds(span.start - start)} on
+        </p>
+        {span.status === "error" && (
+          <p className="state bad small">{span.statusMessage ? `failed: ${span.statusMessage}` : "failed"}</p>
+        )}
+        {statement && <pre className="statement">{statement}</pre>}
+        {frames.length > 0 ? (
+          <ol className="frames" aria-label="Called from, innermost first">
+            {frames.map((frame) => (
+              <li key={frame} className="mono">
+                {frame}
+              </li>
+            ))}
+          </ol>
+        ) : (
+          place && <p className="mono small">{place}</p>
+        )}
+        <Attributes attributes={span.attributes} />
+        {span.events.length > 0 && <h3>Events</h3>}
+        {span.events.map((event) => (
+          <section key={`${event.time}/${event.name}`} className="event">
+            <p>
+              <strong>{event.name}</strong> <span className="faint">at {milliseconds(event.time - start)}</span>
+            </p>
+            <Attributes attributes={event.attributes} />
+          </section>
+        ))}
+        <p className="faint mono small">{span.spanId}</p>
+      </div>
+    </aside>
+  );
+}
