@@ -66,7 +66,7 @@ export async function scale(flags: EnvironmentFlags & { replicas: number }): Pro
   const { client, where } = await place(flags);
   const output = await client.call<Deployment>("deployments.scale", { ...where, replicas: flags.replicas });
   const running = output.instances.filter(({ state }) => state !== "draining" && state !== "exited").length;
-  print(output, flags, (one) => `${running} ${running === 1 ? "instance runs" : "instances run"} of ${one.service}`);
+  print(output, flags, (one) => `${one.service}: ${running} ${running === 1 ? "instance" : "instances"}`);
 }
 
 export async function variables(assignments: string[], flags: EnvironmentFlags & { plain: boolean }): Promise<void> {
