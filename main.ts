@@ -102,7 +102,7 @@ export async function openPlatform({ directory, port, env }: PlatformOptions): P
   // the machine: runtime, databases, builds
   const runtime = await openLocalRuntime({
     directory: directory.join("runtime"),
-    ...(port === undefined ? {} : { wantedPort: port }),
+    ...(port === undefined ? {} : { wantedPort: port, exactPort: true }),
     nodePath: process.execPath,
     log: (message) => console.error(message),
   });
@@ -215,7 +215,8 @@ export async function openPlatform({ directory, port, env }: PlatformOptions): P
         head: async (organizationId, location, branch) => {
           const host = git.forOrganization(organizationId);
           const commit = await host.head(location, branch);
-          return commit && { commit, message: (await host.describe(location, commit))?.subject ?? "" };
+          if (commit === null) return null;
+          return { commit, message: (await host.describe(location, commit))?.subject ?? "" };
         },
       },
       telemetry: { traces, logs: logStore, projects },

@@ -285,6 +285,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/deployments/deploy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Deploy what was pushed: builds the head of an environment's branch and waits until it is live or has failed, answering the URL or the reason with the log's last lines
+         * @description Needs the role `developer`. Effect: write, safe to repeat.
+         */
+        post: operations["deployments.deploy"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/deployments/redeploy": {
         parameters: {
             query?: never;
@@ -295,7 +315,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Deploy the head of an environment's branch as its release is, with the variables as they are now
+         * Deploy the commit that is live once more, with the variables as they are now
          * @description Needs the role `developer`. Effect: write.
          */
         post: operations["deployments.redeploy"];
@@ -1535,6 +1555,102 @@ export interface operations {
                         /** @enum {string} */
                         stream: "stdout" | "stderr" | "system";
                         text: string;
+                    };
+                };
+            };
+            /** @description Refused, with what to do */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Failed, with what to do */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "deployments.deploy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    project: string;
+                    /** @default production */
+                    environment?: string;
+                    /**
+                     * @description false answers at once; ask deployments.get how it goes
+                     * @default true
+                     */
+                    wait?: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        deployment: {
+                            id: string;
+                            project: string;
+                            environment: string;
+                            service: string;
+                            commit: string;
+                            commitMessage: string;
+                            /** @enum {string} */
+                            cause: "push" | "merge" | "rollback" | "scale" | "manual";
+                            /** @enum {string} */
+                            status: "queued" | "building" | "starting" | "live" | "superseded" | "failed" | "canceled";
+                            reason: {
+                                /** @enum {string} */
+                                code: "invalid_input" | "invalid_output" | "invalid_config" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "duplicate_name" | "payload_too_large" | "rate_limited" | "timeout" | "canceled" | "unavailable" | "internal" | "data_directory_held" | "data_directory_unwritable" | "port_taken" | "build_failed" | "not_deployable" | "unhealthy" | "crashed" | "wrong_port" | "git_rejected" | "step_failed" | "run_failed" | "declined" | "not_proven";
+                                message: string;
+                                fix: string;
+                                path?: string;
+                            } | null;
+                            release: string | null;
+                            url: string;
+                            /** Format: date-time */
+                            createdAt: string;
+                            liveAt: string | null;
+                            endedAt: string | null;
+                            pushToHealthySeconds: number | null;
+                            phases: {
+                                queued: number | null;
+                                build: number | null;
+                                start: number | null;
+                            };
+                            instances: {
+                                id: string;
+                                state: string;
+                                pid: number;
+                                startedAt: string;
+                            }[];
+                        };
+                        log: {
+                            /** Format: date-time */
+                            time: string;
+                            /** @enum {string} */
+                            stream: "stdout" | "stderr" | "system";
+                            text: string;
+                        }[];
                     };
                 };
             };

@@ -14,6 +14,7 @@ export const methods = {
   "deployments.get": "get",
   "deployments.wait": "get",
   "deployments.log": "get",
+  "deployments.deploy": "post",
   "deployments.redeploy": "post",
   "deployments.rollback": "post",
   "deployments.scale": "post",

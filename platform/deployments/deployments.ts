@@ -198,6 +198,40 @@ export class Deployments {
     return row;
   }
 
+  /** Deploys a commit that is in the repository already; one that is on its way is not asked for twice. */
+  async deploy(
+    organizationId: string,
+    project: string,
+    environment: string,
+    head: { commit: string; message: string },
+  ): Promise<DeploymentRow> {
+    const place = await this.#projects.environment(organizationId, project, environment);
+    const newest = await this.#db
+      .selectFrom("deployments")
+      .selectAll()
+      .where("environment_id", "=", place.environment.id)
+      .orderBy("created_at", "desc")
+      .executeTakeFirst();
+    if (newest?.commit === head.commit && ["queued", "building", "starting"].includes(newest.status)) return newest;
+    const row = await this.#db
+      .insertInto("deployments")
+      .values({
+        id: newId("dep"),
+        organization_id: organizationId,
+        project_id: place.project.id,
+        environment_id: place.environment.id,
+        service: newest?.service ?? place.project.name,
+        commit: head.commit,
+        commit_message: head.message,
+        cause: "manual",
+        status: "queued",
+      })
+      .returningAll()
+      .executeTakeFirstOrThrow();
+    await this.enqueue(row.id);
+    return row;
+  }
+
   /** Stops a deployment that is not live yet. */
   async cancel(organizationId: string, id: string): Promise<DeploymentRow> {
     const row = await this.row(organizationId, id);

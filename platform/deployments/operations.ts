@@ -14,6 +14,7 @@ import type { Deployments } from "./deployments.ts";
 const DeploymentId = z.object({ deployment: z.string().describe("A deployment's id, dep_…") });
 const maxReplicas = 20;
 const pollMs = 100;
+const logTailLines = 40;
 
 export function deploymentOperations(parts: {
   db: Kysely<DatabaseSchema>;
@@ -21,6 +22,8 @@ export function deploymentOperations(parts: {
   projects: Projects;
   logs: BuildLogs;
   runtime: Runtime;
+  /** The head of a branch in the project's repository, or null. */
+  head(organizationId: string, location: string, branch: string): Promise<{ commit: string; message: string } | null>;
 }): Operation[] {
   const { db, deployments, projects, logs, runtime } = parts;
   return [
@@ -69,12 +72,45 @@ export function deploymentOperations(parts: {
       },
     }),
     operation({
+      name: "deployments.deploy",
+      summary:
+        "Deploy what was pushed: builds the head of an environment's branch and waits until it is live or has failed, answering the URL or the reason with the log's last lines",
+      input: EnvironmentRef.extend({
+        wait: z.boolean().default(true).describe("false answers at once; ask deployments.get how it goes"),
+      }),
+      output: z.object({
+        deployment: Deployment,
+        /** The end of the build log where it failed. */
+        log: z.array(BuildLogLine),
+      }),
+      access: { role: "developer", effect: "write", idempotent: true },
+      faces: { mcp: "deploy" },
+      handler: async (input, { principal, signal, progress }) => {
+        const { organizationId } = principal;
+        const place = await projects.environment(organizationId, input.project, input.environment);
+        const { branch } = place.environment;
+        const head = await parts.head(organizationId, place.project.git_location, branch);
+        if (!head) {
+          throw new TsdevError("conflict", {
+            message: `the repository of ${input.project} has no branch ${branch}`,
+            fix: `push it first: \`npx tsdev deploy\` in the app's folder, or git push to the address that projects.get shows`,
+          });
+        }
+        const { id } = await deployments.deploy(organizationId, input.project, input.environment, head);
+        const settled = () => deployments.isSettled(id);
+        if (input.wait) {
+          for await (const line of logs.follow(id, settled, signal)) progress({ message: line.text });
+        }
+        const deployment = await deployments.describe(await deployments.row(organizationId, id));
+        return { deployment, log: deployment.status === "failed" ? await logs.tail(id, logTailLines) : [] };
+      },
+    }),
+    operation({
       name: "deployments.redeploy",
-      summary: "Deploy the head of an environment's branch as its release is, with the variables as they are now",
+      summary: "Deploy the commit that is live once more, with the variables as they are now",
       input: EnvironmentRef,
       output: Deployment,
       access: { role: "developer", effect: "write", idempotent: false },
-      faces: { mcp: "deploy" },
       handler: async (input, { principal }) =>
         deployments.describe(await deployments.redeploy(principal.organizationId, input.project, input.environment)),
     }),
