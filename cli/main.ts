@@ -3,9 +3,12 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { deploy } from "./commands/deploy.ts";
 import { init } from "./commands/init.ts";
 import { logs } from "./commands/logs.ts";
+import { mcp } from "./commands/mcp.ts";
+import { analyze, suggest } from "./commands/offline.ts";
 import { deployments, openDashboard, rollback, scale, variables } from "./commands/operate.ts";
 import { otlp } from "./commands/otlp.ts";
 import { serve, stop } from "./commands/serve.ts";
+import { agentClients, setupAgent } from "./commands/setup-agent.ts";
 import { suggestions } from "./commands/suggestions.ts";
 import { traces } from "./commands/traces.ts";
 import { fail } from "./output.ts";
@@ -117,9 +120,39 @@ export function program(): Command {
     .description("print the variables with which an app started elsewhere sends its traces here")
     .addHelpText("after", '\nExample:\n  eval "$(npx tsdev otlp --project my-app)"')
     .action(action(otlp));
+  tsdev
+    .command("analyze")
+    .argument("<files...>", "OTLP/JSON: one request a line, or one for the whole file; gzip allowed")
+    .description("run every detector over trace files, with no platform running")
+    .option("--repo <dir>", "accepted for scripts; places are as the traces have them")
+    .option("--json", "print JSON alone on stdout", false)
+    .action(action(analyze));
+  tsdev
+    .command("suggest")
+    .description("patches for findings against a checkout; nothing is executed")
+    .requiredOption("--repo <dir>", "the checkout")
+    .option("--traces <files...>", "OTLP/JSON files")
+    .option("--finding <file>", "one element of analyze's findings")
+    .option("--json", "print JSON alone on stdout", false)
+    .action(action(suggest));
   onPlatform(tsdev.command("open"))
     .description("print a one-time link that opens the dashboard")
     .action(action(openDashboard));
+  tsdev
+    .command("mcp")
+    .description("the MCP server on stdio, for an assistant that starts it")
+    .option("--data <dir>", "data directory of the platform on this machine")
+    .action(action(mcp));
+  tsdev
+    .command("setup")
+    .description("set up other tools for this folder")
+    .command("agent")
+    .description("write an assistant's configuration in this folder, so that it starts `tsdev mcp`")
+    .addOption(
+      new Option("--client <name>", "default: the one whose folder is here, else claude").choices([...agentClients]),
+    )
+    .option("--json", "print JSON alone on stdout", false)
+    .action(action(setupAgent));
   return tsdev;
 }
 
