@@ -1,7 +1,7 @@
 // Results: an answer or an error as what tools/call returns.
 import type { CallToolResult } from "@modelcontextprotocol/server";
 import type { ErrorCode, TsdevError } from "../sdk/errors.ts";
-import { type Answer, clean, fence, fit } from "./text.ts";
+import { type Answer, clean, fence, fitted } from "./text.ts";
 
 const messageCharacters = 4_000;
 
@@ -22,7 +22,7 @@ const quoting = new Set<ErrorCode>([
 
 export function textResult(answer: Answer): CallToolResult {
   return {
-    content: [{ type: "text", text: fit(answer) }],
+    content: [{ type: "text", text: fitted(answer) }],
     ...(answer.structured ? { structuredContent: answer.structured } : {}),
     ...(answer.failed ? { isError: true } : {}),
   };

@@ -54,7 +54,7 @@ export function fence(lines: string[]): string {
 }
 
 /** The whole text, at most `resultTokens` long, saying what it leaves out. */
-export function fit(answer: Answer): string {
+export function fitted(answer: Answer): string {
   const budget = resultTokens * charactersPerToken - frameCharacters;
   const head = limited(answer.head);
   const tail = limited(answer.tail ?? "");
