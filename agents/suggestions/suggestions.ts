@@ -91,6 +91,15 @@ export class Suggestions {
             .executeTakeFirstOrThrow(),
         );
       }
+      // what was refused on less evidence and is found now is no rejection any more
+      const found = analysis.findings.map((finding) => finding.fingerprint);
+      if (found.length > 0) {
+        await trx
+          .deleteFrom("rejections")
+          .where("environment_id", "=", place.environmentId)
+          .where("fingerprint", "in", found)
+          .execute();
+      }
       for (const rejection of analysis.rejections) {
         const json = JSON.stringify(rejection);
         await trx
