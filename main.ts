@@ -68,24 +68,43 @@ export interface Platform {
   close(options: { all: boolean }): Promise<void>;
 }
 
-/** Opens the platform on a data directory that this process holds. */
-export async function openPlatform({ directory, port, env }: PlatformOptions): Promise<Platform> {
+/** Undoes one thing that a start has done. */
+type Undo = () => Promise<unknown>;
+
+/** Opens the platform on a data directory that this process holds. A start that is refused leaves nothing running that it started. */
+export async function openPlatform(options: PlatformOptions): Promise<Platform> {
+  const undo: Undo[] = [];
+  try {
+    return await compose(options, undo);
+  } catch (error) {
+    for (const one of undo.reverse()) await one().catch(() => undefined);
+    throw error;
+  }
+}
+
+async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]): Promise<Platform> {
   const stop = new AbortController();
   const { version } = JSON.parse(await readFile(join(root, "package.json"), "utf8")) as { version: string };
   const nodeFolder = dirname(process.execPath);
 
   // state, telemetry, queue
   const postgres = env.DATABASE_URL
-    ? { url: env.DATABASE_URL, adminUrl: env.DATABASE_URL, stop: async () => undefined }
+    ? { url: env.DATABASE_URL, adminUrl: env.DATABASE_URL, started: false, stop: async () => undefined }
     : await openEmbeddedPostgres({ directory: directory.join("postgres") });
+  if (postgres.started) undo.push(() => postgres.stop());
   const [store, telemetry] = await Promise.all([
     openStore({ url: postgres.url }),
     openTelemetryStore(
       env.CLICKHOUSE_URL ? { clickhouseUrl: env.CLICKHOUSE_URL } : { directory: directory.join("clickhouse") },
     ),
   ]);
+  undo.push(
+    () => store.close(),
+    () => telemetry.close(),
+  );
   const { db } = store;
   const queue = await openQueue(env.REDIS_URL ? { redisUrl: env.REDIS_URL } : { postgresUrl: postgres.url });
+  undo.push(() => queue.close());
 
   // identity and secrets
   const masterKey = await openMasterKey(directory.path);
@@ -105,6 +124,10 @@ export async function openPlatform({ directory, port, env }: PlatformOptions): P
     ...(port === undefined ? {} : { wantedPort: port, exactPort: true }),
     nodePath: process.execPath,
     log: (message) => console.error(message),
+  });
+  undo.push(async () => {
+    const serving = (await runtime.status()).some((instance) => instance.state !== "exited");
+    await (serving ? runtime.close() : runtime.stopAll());
   });
   const databases = new AppDatabases({
     adminUrl: postgres.adminUrl,

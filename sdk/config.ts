@@ -14,6 +14,8 @@ export const AppConfig = z.strictObject({
   start: z.string().min(1).optional(),
   /** The path that says healthy. Default: `/readyz`, else `/`. */
   health: z.string().startsWith("/").optional(),
+  /** How long a new version may take until it is healthy, in seconds. Default: 30. */
+  healthTimeoutSeconds: z.int().min(1).max(600).optional(),
   /** False turns the tracing hook off. */
   trace: z.boolean().optional(),
   /** What may be recorded and how answers are compared in a replay. */

@@ -6,6 +6,8 @@ export const ReleaseConfig = z.object({
   service: z.string(),
   start: z.string(),
   health: z.string().nullable(),
+  /** Until it has to be healthy; the runtime's own limit where it is missing. */
+  healthTimeoutSeconds: z.number().optional(),
   database: z.enum(["postgres"]).nullable(),
   trace: z.boolean(),
   replay: z.object({ exclude: z.array(z.string()), normalise: z.array(z.string()) }),

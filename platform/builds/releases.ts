@@ -5,7 +5,8 @@ import { join, relative } from "node:path";
 import type { Kysely } from "kysely";
 import { z } from "zod";
 import { TsdevError } from "../../sdk/errors.ts";
-import type { GitHost } from "../git/git-host.ts";
+import type { GitHosts } from "../git/git-hosts.ts";
+import type { ProjectRow } from "../projects/projects.ts";
 import { newId } from "../store/id.ts";
 import type { DatabaseSchema } from "../store/schema.ts";
 import { readAppConfig } from "./app-config.ts";
@@ -22,7 +23,7 @@ const Marker = z.object({ config: ReleaseConfig, lockfileDigest: z.string() });
 
 export interface BuildRequest {
   organizationId: string;
-  project: { id: string; name: string; location: string };
+  project: Pick<ProjectRow, "id" | "name" | "organization_id" | "git_host" | "git_location">;
   commit: string;
   log: (stream: "stdout" | "stderr" | "system", text: string) => Promise<void>;
   signal: AbortSignal;
@@ -36,12 +37,12 @@ export interface BuildRequest {
  */
 export class Releases {
   readonly #db: Kysely<DatabaseSchema>;
-  readonly #git: GitHost;
+  readonly #git: GitHosts;
   readonly #directory: string;
   readonly #commands: BuildCommands;
 
   /** `directory` is the data directory. */
-  constructor(parts: { db: Kysely<DatabaseSchema>; git: GitHost; directory: string; commands: BuildCommands }) {
+  constructor(parts: { db: Kysely<DatabaseSchema>; git: GitHosts; directory: string; commands: BuildCommands }) {
     this.#db = parts.db;
     this.#git = parts.git;
     this.#directory = parts.directory;
@@ -104,7 +105,7 @@ export class Releases {
     await mkdir(work, { recursive: true });
     try {
       await log("system", `checking out ${commit.slice(0, 7)} of ${project.name}`);
-      await this.#git.checkout(project.location, commit, work);
+      await this.#git.of(project).checkout(project.git_location, commit, work);
       const detected = await detect(work);
       await linkDependencies({
         folder: work,
@@ -159,6 +160,7 @@ export class Releases {
             .slice(0, 40) || "app",
         start,
         health: config.health ?? null,
+        healthTimeoutSeconds: config.healthTimeoutSeconds,
         database: config.database ?? null,
         trace: config.trace ?? true,
         replay: { exclude: config.replay?.exclude ?? [], normalise: config.replay?.normalise ?? [] },

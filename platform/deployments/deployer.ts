@@ -13,7 +13,7 @@ import type { DatabaseSchema } from "../store/schema.ts";
 import { type DeploymentRow, type Deployments, deploymentQueue } from "./deployments.ts";
 import { instanceEnvironment } from "./instance-environment.ts";
 
-/** How long a live app may take to be healthy again after a start. */
+/** How long a live app may take to be healthy again after a start, beyond a limit of its own. */
 const bringBackMs = 60_000;
 
 export interface DeployerParts {
@@ -92,6 +92,7 @@ export class Deployer {
       folder: release.folder,
       start: release.config.start,
       health: release.config.health ?? undefined,
+      healthTimeoutMs: release.config.healthTimeoutSeconds && release.config.healthTimeoutSeconds * 1000,
       replicas: place.environment.replicas,
       env: instanceEnvironment({
         variables: await variables.all(place.environment.id),
@@ -140,7 +141,7 @@ export class Deployer {
     const place = await this.#place(row);
     if (place.environment.replicas === 0 || !row.release_id) return;
     const group = await this.group(row, place, await releases.get(row.release_id));
-    const started = await runtime.start(group, AbortSignal.timeout(bringBackMs));
+    const started = await runtime.start(group, AbortSignal.timeout(bringBackMs + (group.healthTimeoutMs ?? 0)));
     if (!started.ok) throw new TsdevError(started.error.code, started.error);
     await runtime.switchTo(row.id);
   }
@@ -151,7 +152,7 @@ export class Deployer {
     await this.#advance(row.id, "building", { build_started_at: row.build_started_at ?? new Date() });
     const release = await releases.ensure({
       organizationId: row.organization_id,
-      project: { id: project.id, name: project.name, location: project.git_location },
+      project,
       commit: row.commit,
       log: (stream, text) => logs.write(row.id, stream, text),
       signal,

@@ -80,7 +80,8 @@ export class LocalInstances {
   async awaitHealthy(instance: Instance, group: InstanceGroup, signal: AbortSignal): Promise<Launch | "port_lost"> {
     let health: Awaited<ReturnType<typeof awaitHealthy>>;
     try {
-      health = await awaitHealthy(instance, group.health, this.#options, signal);
+      const { healthTimeoutMs = this.#options.healthTimeoutMs } = group;
+      health = await awaitHealthy(instance, group.health, { ...this.#options, healthTimeoutMs }, signal);
     } catch (error) {
       await this.end(instance, 1000);
       throw error;

@@ -283,6 +283,18 @@ describe("local runtime, side by side", () => {
     expect(await version(two)).toBe("two");
   });
 
+  it("refuses to start where the port that it has to have is taken, and adopts a router that has it", async () => {
+    const one = await open(newDirectory());
+    const exact = { wantedPort: Number(new URL(one.routerUrl).port), exactPort: true };
+    const other = newDirectory();
+    const refused = await open(other, exact).catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: "port_taken", message: `port ${exact.wantedPort} is in use` });
+    await one.stopAll();
+    const two = await open(other, exact);
+    expect(two.routerUrl).toBe(one.routerUrl);
+    expect((await open(other, exact)).routerUrl).toBe(one.routerUrl);
+  });
+
   it("keeps its port over a restart of everything", async () => {
     const directory = newDirectory();
     const first = await openLocalRuntime({ directory, wantedPort: 0, nodePath: process.execPath, log: () => {} });

@@ -19,6 +19,8 @@ export interface LocalRuntimeOptions {
   directory: string;
   /** Port of the router (default 3200; 0 takes any): the first free from it on, and the same again after a restart. */
   wantedPort?: number;
+  /** Throw `port_taken` rather than start the router on another port than the wanted one (default false). */
+  exactPort?: boolean;
   /** Address the router listens on (default 127.0.0.1). */
   host?: string;
   /** The Node that runs router and apps. */
@@ -67,6 +69,7 @@ export async function openLocalRuntime(options: LocalRuntimeOptions): Promise<Lo
   const router = await openRouter({
     directory,
     wantedPort: options.wantedPort ?? 3200,
+    exactPort: options.exactPort ?? false,
     host: options.host ?? "127.0.0.1",
     nodePath: options.nodePath,
     env: inheritedEnvironment(options.nodePath),
@@ -100,6 +103,7 @@ class Local implements LocalRuntime {
   ) {
     this.#options = {
       wantedPort: 3200,
+      exactPort: false,
       host: "127.0.0.1",
       healthTimeoutMs: 30_000,
       wrongPortAfterMs: 10_000,

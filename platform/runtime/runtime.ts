@@ -13,6 +13,8 @@ export interface InstanceGroup {
   start: string;
   /** Path that answers below 500 when the app is ready; undefined tries `/readyz`, then `/`. */
   health: string | undefined;
+  /** How long an instance may take to become healthy, in milliseconds; undefined is the runtime's own limit. */
+  healthTimeoutMs?: number | undefined;
   replicas: number;
   /** Environment variables beside PORT; the instance inherits nothing else of the control plane but PATH, HOME, TMPDIR, LANG, TZ. */
   env: Record<string, string>;

@@ -27,6 +27,8 @@ export interface EmbeddedPostgres {
   socketDirectory: string;
   /** The server's process. */
   pid: number;
+  /** True where this call started the server, false where it ran already. */
+  started: boolean;
   /** Ends the server (fast shutdown: open transactions are rolled back) and waits until it is gone. */
   stop(): Promise<void>;
 }
@@ -72,17 +74,19 @@ export async function openEmbeddedPostgres(options: {
   const password = await prepare(directory);
   const deadline = Date.now() + startLimitMs;
   let failures = 0;
+  let started = false;
   for (;;) {
     if (signal?.aborted) throw canceled();
     const found = await readPidFile(data);
     if (found !== null && (await isPostgresOn(found.pid, data))) {
-      if (await answers(found, password)) return handle(found, data, password);
+      if (await answers(found, password)) return handle(found, data, password, started);
     } else if (!(await exists(join(data, "PG_VERSION")))) {
       await initialise(directory, data);
       continue;
     } else if (!(await hasProcesses(data))) {
       if (found !== null) await discardForeignPidFile(data, found.pid);
       const problem = await start(directory, data, password, signal);
+      started = problem === null;
       if (problem === null) continue;
       if (!problem.again || ++failures >= 10) throw problem.error;
     }
@@ -256,12 +260,13 @@ async function answers(found: PidFile, password: string): Promise<boolean> {
   }
 }
 
-function handle(found: PidFile, data: string, password: string): EmbeddedPostgres {
+function handle(found: PidFile, data: string, password: string, started: boolean): EmbeddedPostgres {
   return {
     url: address(found.port, password, "tsdev"),
     adminUrl: address(found.port, password, "postgres"),
     socketDirectory: found.socketDirectory,
     pid: found.pid,
+    started,
     async stop() {
       const current = await readPidFile(data);
       if (current === null || !(await isPostgresOn(current.pid, data))) return;

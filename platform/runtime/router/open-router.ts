@@ -33,8 +33,10 @@ export interface Router {
 
 export interface RouterOptions {
   directory: string;
-  /** 0 takes any free one; taken ones are passed over. */
+  /** 0 takes any free one; taken ones are passed over, unless it has to be this one. */
   wantedPort: number;
+  /** Throw `port_taken` rather than start on another port than the wanted one. */
+  exactPort?: boolean;
   host: string;
   nodePath: string;
   env: Record<string, string>;
@@ -68,8 +70,9 @@ function socketPathFor(folder: string): string {
   return join(private_, `${createHash("sha256").update(folder).digest("hex").slice(0, 24)}.sock`);
 }
 
-/** Listens on the first free of the candidates. */
-async function listenOnFree(candidates: Iterable<number>, host: string): Promise<Server> {
+/** Listens on the first free of the candidates; throws `port_taken` naming the wanted one. */
+async function listenOnFree(candidates: Iterable<number>, host: string, wanted: number): Promise<Server> {
+  let denied = false;
   for (const port of candidates) {
     const server = createServer();
     const failure = await new Promise<NodeJS.ErrnoException | undefined>((done) => {
@@ -78,8 +81,12 @@ async function listenOnFree(candidates: Iterable<number>, host: string): Promise
     });
     if (!failure) return server;
     if (failure.code !== "EADDRINUSE" && failure.code !== "EACCES") throw failure;
+    denied = failure.code === "EACCES";
   }
-  throw new TsdevError("port_taken", { message: "no free port for the router", fix: "give another one with `--port`" });
+  throw new TsdevError("port_taken", {
+    message: denied ? `this user may not listen on port ${wanted}` : `port ${wanted} is in use`,
+    fix: `${denied ? "" : "stop what uses it, or "}give another --port; 0 takes a free one`,
+  });
 }
 
 function* candidatePorts(wanted: number, kept: number | undefined): Generator<number> {
@@ -204,7 +211,9 @@ export async function openRouter(options: RouterOptions): Promise<Router> {
     const logFd = openSync(logPath, "a", 0o600);
     if (statSync(logPath).size > 10_000_000) truncateSync(logPath);
     const kept = record?.wanted === options.wantedPort ? record.port : undefined;
-    const server = await listenOnFree(candidatePorts(options.wantedPort, kept), options.host);
+    const exact = options.exactPort === true && options.wantedPort > 0;
+    const candidates = exact ? [options.wantedPort] : candidatePorts(options.wantedPort, kept);
+    const server = await listenOnFree(candidates, options.host, options.wantedPort);
     try {
       // Nothing is accepted here: spawn and close happen before the event loop looks at the socket.
       const listening = (server as unknown as { _handle: { fd: number } })._handle.fd;
@@ -265,7 +274,7 @@ export async function openRouter(options: RouterOptions): Promise<Router> {
   if (options.wantedPort > 0 && record!.port !== options.wantedPort) {
     options.log(
       before === record!.port
-        ? `the router keeps port ${before} of the last start`
+        ? `the router keeps port ${before} of the last start; \`npx tsdev stop --all\` frees it to move`
         : `port ${options.wantedPort} is taken, the router listens on ${record!.port}`,
     );
   }
