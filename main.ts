@@ -26,9 +26,13 @@ import { pumpOutput } from "./platform/control-plane/pump-output.ts";
 import { AppDatabases } from "./platform/databases/app-databases.ts";
 import { Deployer, workDeployments } from "./platform/deployments/deployer.ts";
 import { Deployments } from "./platform/deployments/deployments.ts";
+import { gitHosts, notConnected } from "./platform/git/git-hosts.ts";
+import { openGitHubHost } from "./platform/git/github-host.ts";
+import { cloneAddress, gitHubSettings } from "./platform/git/github-settings.ts";
 import { openLocalGitHost } from "./platform/git/local-host.ts";
+import { type PushWatch, watchPushes } from "./platform/git/push-watch.ts";
 import { gitHttp } from "./platform/git/smart-http.ts";
-import { unrecordedPushes } from "./platform/git/unrecorded-pushes.ts";
+import { type UnrecordedPush, unrecordedPushes } from "./platform/git/unrecorded-pushes.ts";
 import { storeAudit } from "./platform/identity/audit.ts";
 import { Identity, tokenFrom } from "./platform/identity/identity.ts";
 import { Projects } from "./platform/projects/projects.ts";
@@ -86,6 +90,7 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
   const stop = new AbortController();
   const { version } = JSON.parse(await readFile(join(root, "package.json"), "utf8")) as { version: string };
   const nodeFolder = dirname(process.execPath);
+  const github = gitHubSettings(env);
 
   // state, telemetry, queue
   const postgres = env.DATABASE_URL
@@ -111,7 +116,8 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
   const redactor = new Redactor();
   const identity = new Identity(db, masterKey);
   const owner = await identity.ensureOwner(directory.path);
-  redactor.set("owner", [owner.token]);
+  redactor.learn([owner.token]);
+  redactor.learn(github.secrets);
 
   // what a killed control plane left behind
   const processes = openOwnedProcesses(directory.path);
@@ -156,13 +162,26 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
   });
 
   // nouns
-  const git = await openLocalGitHost({ directory: directory.join("git"), db, baseUrl: () => runtime.routerUrl });
+  const local = await openLocalGitHost({ directory: directory.join("git"), db, baseUrl: () => runtime.routerUrl });
+  const { credentials, baseUrl } = github;
+  const git = gitHosts({
+    local,
+    github: credentials && (await openGitHubHost({ credentials, baseUrl, directory: directory.join("git") })),
+  });
   const projects = new Projects({
     db,
-    createRepository: (project) => git.createRepository(project),
-    gitUrl: (project) => `${runtime.routerUrl}/git/${project}.git`,
+    createRepository: (project) => local.createRepository(project),
+    findRepository: async (repository) => {
+      if (git.github === null) throw notConnected();
+      return git.github.repository(repository);
+    },
+    gitUrl: (project) =>
+      project.git_host === "github"
+        ? cloneAddress(baseUrl, project.git_location)
+        : `${runtime.routerUrl}/git/${project.name}.git`,
     environmentUrl,
   });
+  let watch: PushWatch | undefined;
   const variables = new Variables({ db, masterKey, redactor });
   await variables.learnSecrets();
   const logs = new BuildLogs(directory.join("builds", "logs"), redactor);
@@ -235,8 +254,11 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
         projects,
         logs,
         runtime,
-        head: async (organizationId, location, branch) => {
-          const host = git.forOrganization(organizationId);
+        head: async (project, branch) => {
+          const location = project.git_location;
+          const host = git.of(project);
+          // what is new there is recorded as a push first, or it would be deployed again when it is found
+          if (host.kind === "github") await watch?.look(project.id);
           const commit = await host.head(location, branch);
           if (commit === null) return null;
           return { commit, message: (await host.describe(location, commit))?.subject ?? "" };
@@ -247,7 +269,7 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
         project: async (organizationId, name) => {
           const row = await projects.row(organizationId, name);
           return {
-            host: git.forOrganization(organizationId),
+            host: git.of(row),
             location: row.git_location,
             defaultBranch: row.default_branch,
           };
@@ -296,7 +318,7 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
   app.route(
     "/git",
     gitHttp({
-      host: git,
+      host: local,
       authenticate: (token) => identity.principalOf(token),
       onPush: async ({ project, branch, before, after, message, principal }) => {
         const made = await deployments.onPush({
@@ -338,22 +360,40 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
 
   // carry on where the last one was stopped
   await runtime.retain(await deployer.reconcile());
-  for (const push of await unrecordedPushes({ host: git, db })) {
-    await deployments.onPush({
-      organizationId: push.project.organizationId,
-      project: push.project.name,
-      branch: push.branch,
-      before: push.before,
-      after: push.after,
-      message: push.message,
-      pushedBy: "found at start",
-      cause: push.cause,
-    });
-  }
+  for (const push of await unrecordedPushes({ host: local, db })) await onFoundPush(push, "found at start");
   const pump = pumpOutput({ runtime, logs: logStore, db, redactor, signal: stop.signal });
   await workDeployments(deployer, queue);
   await workSuggestions(pipeline, queue);
+  if (git.github) {
+    watch = watchPushes({
+      db,
+      host: git.github,
+      onPush: (push) => onFoundPush(push, "found on GitHub"),
+      onLooked: (projectId) => pipeline.sync(projectId),
+      log: (message) => console.error(message),
+      signal: stop.signal,
+    });
+  } else {
+    const lost = await db.selectFrom("projects").select("name").where("git_host", "=", "github").execute();
+    for (const { name } of lost) console.error(`nothing new of ${name} is deployed: ${notConnected().message}`);
+  }
   const analysis = setInterval(() => void analyzeEverything(), analysisEveryMs).unref();
+
+  async function onFoundPush(push: UnrecordedPush, pushedBy: string): Promise<void> {
+    const { branch, before, after, message, cause } = push;
+    const { organizationId, name } = push.project;
+    await deployments.onPush({
+      organizationId,
+      project: name,
+      branch,
+      before,
+      after,
+      message,
+      cause,
+      pushedBy,
+      found: true,
+    });
+  }
 
   /** A regular look at every environment with something live; what it throws is told and tried again at the next one. */
   async function analyzeEverything(): Promise<void> {
@@ -404,6 +444,7 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
       await queue.close();
       await processes.endOwned();
       await pump;
+      await watch?.done;
       await logStore.close();
       await Promise.all(listening.map((one) => one.close()));
       if (all) await runtime.stopAll();

@@ -95,7 +95,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Make a project with its repository and production environment
+         * Make a project with a repository here or one on GitHub, and its production environment
          * @description Needs the role `developer`. Effect: write, safe to repeat.
          */
         post: operations["projects.create"];
@@ -944,8 +944,10 @@ export interface operations {
             content: {
                 "application/json": {
                     name: string;
-                    /** @default main */
+                    /** @description Default: main here, the repository's own on GitHub */
                     defaultBranch?: string;
+                    /** @description owner/name of a repository on GitHub; without it one is made on this platform */
+                    repository?: string;
                     settings?: {
                         /** @default {} */
                         pullRequests?: {
@@ -973,6 +975,8 @@ export interface operations {
                             name: string;
                             defaultBranch: string;
                             git: string;
+                            /** @enum {string} */
+                            gitHost: "local" | "github";
                             /** Format: date-time */
                             createdAt: string;
                             settings: {
@@ -1038,6 +1042,8 @@ export interface operations {
                             name: string;
                             defaultBranch: string;
                             git: string;
+                            /** @enum {string} */
+                            gitHost: "local" | "github";
                             /** Format: date-time */
                             createdAt: string;
                             settings: {
@@ -1103,6 +1109,8 @@ export interface operations {
                         name: string;
                         defaultBranch: string;
                         git: string;
+                        /** @enum {string} */
+                        gitHost: "local" | "github";
                         /** Format: date-time */
                         createdAt: string;
                         settings: {

@@ -1,11 +1,12 @@
 // Pipeline: from finding to pull request to verdict, one resumable step after the other.
 import { join } from "node:path";
 import type { Kysely } from "kysely";
+import type { Finding } from "../../analyzers/finding.ts";
 import { analyze } from "../../analyzers/index.ts";
 import type { Releases } from "../../platform/builds/releases.ts";
 import type { AppDatabases } from "../../platform/databases/app-databases.ts";
 import type { DeploymentRow, Deployments } from "../../platform/deployments/deployments.ts";
-import type { GitHost } from "../../platform/git/git-host.ts";
+import type { GitHosts } from "../../platform/git/git-hosts.ts";
 import { ProjectSettings } from "../../platform/projects/project.ts";
 import type { EnvironmentRow, ProjectRow } from "../../platform/projects/projects.ts";
 import type { Variables } from "../../platform/projects/variables.ts";
@@ -44,7 +45,7 @@ export interface PipelineParts {
   releases: Releases;
   databases: AppDatabases;
   variables: Variables;
-  git: GitHost;
+  git: GitHosts;
   queue: Queue;
   reader: TelemetryReader;
   replayInput: ReplayInput;
@@ -162,7 +163,7 @@ export class Pipeline {
     if (known.declined) return null;
     if (known.patch) return known.patch;
     this.#tell(row, `patching ${known.finding.file ?? known.finding.title}`);
-    const read = (path: string) => git.file(place.project.git_location, row.base_commit, path);
+    const read = (path: string) => git.of(place.project).file(place.project.git_location, row.base_commit, path);
     const database = place.environment.database_name;
     const result = await patchFor(known.finding, read, database ? { sqlTypes: sqlTypes(databases.url(database)) } : {});
     if (!result.ok) {
@@ -175,23 +176,17 @@ export class Pipeline {
   }
 
   async #prove(row: SuggestionRow, place: PlaceRows, patch: Patch, signal: AbortSignal): Promise<Proof> {
-    const { suggestions, releases, git, databases, variables, replayInput, processes, directory } = this.#parts;
+    const { suggestions, releases, databases, variables, replayInput, processes, directory } = this.#parts;
     const { finding, proof: known } = await suggestions.describe(row);
     if (known) return known;
     const { project, environment } = place;
-    const branch = branchOf(row);
-    const patchCommit = await git.commit(project.git_location, {
-      branch,
-      base: row.base_commit,
-      message: `${pullRequestTitle(finding)}\n\nFinding ${row.fingerprint} of ${row.detector}.`,
-      files: patch.files.map(({ path, after }) => ({ path, content: after })),
-    });
-    await suggestions.change(row.id, { branch });
+    const patchCommit = await this.#commit(row, project, finding, patch);
+    await suggestions.change(row.id, { branch: branchOf(row) });
     const log = async (_stream: string, text: string) => this.#tell(row, text);
     const build = (commit: string) =>
       releases.ensure({
         organizationId: row.organization_id,
-        project: { id: project.id, name: project.name, location: project.git_location },
+        project,
         commit,
         log,
         signal,
@@ -235,12 +230,29 @@ export class Pipeline {
     return proof;
   }
 
+  /** Puts the patch on the finding's branch; the same patch is the same commit. */
+  async #commit(row: SuggestionRow, project: ProjectRow, finding: Finding, patch: Patch): Promise<string> {
+    return this.#parts.git.of(project).commit(project.git_location, {
+      branch: branchOf(row),
+      base: row.base_commit,
+      message: `${pullRequestTitle(finding)}\n\nFinding ${row.fingerprint} of ${row.detector}.`,
+      files: patch.files.map(({ path, after }) => ({ path, content: after })),
+    });
+  }
+
   async #open(row: SuggestionRow, place: PlaceRows, patch: Patch, proof: Proof): Promise<void> {
-    const { suggestions, git, links } = this.#parts;
+    const { suggestions, links } = this.#parts;
+    const { project } = place;
+    const git = this.#parts.git.of(project);
     const suggestion = await suggestions.describe(row);
     const branch = branchOf(row);
+    const earlier = async () => (await git.pullRequests(project.git_location, { head: branch }))[0];
+    // Somebody may have tidied away the branch since the proof; with a pull request it is that one's.
+    if ((await git.head(project.git_location, branch)) === null && !(await earlier())) {
+      await this.#commit(row, project, suggestion.finding, patch);
+    }
     const opened = await git
-      .openPullRequest(place.project.git_location, {
+      .openPullRequest(project.git_location, {
         title: pullRequestTitle(suggestion.finding),
         body: pullRequestBody(suggestion, patch, proof, { trace: links.trace, suggestion: links.suggestion(row.id) }),
         head: branch,
@@ -249,7 +261,7 @@ export class Pipeline {
       })
       .catch(async (thrown) => {
         const error = TsdevError.from(thrown);
-        if (error.code !== "conflict") throw error;
+        if (error.code !== "conflict" || (await earlier())?.state !== "closed") throw error;
         await suggestions.change(row.id, { state: "dismissed", dismissedReason: "its pull request was closed" });
         return null;
       });
@@ -265,8 +277,8 @@ export class Pipeline {
   async #follow(row: SuggestionRow): Promise<void> {
     const { suggestions, git } = this.#parts;
     const { pullRequest } = await suggestions.describe(row);
-    const place = await this.#place(row);
-    const now = pullRequest && (await git.pullRequest(place.project.git_location, pullRequest.number));
+    const { project } = await this.#place(row);
+    const now = pullRequest && (await git.of(project).pullRequest(project.git_location, pullRequest.number));
     if (!pullRequest || !now || now.state === "open") return;
     const changed = { ...pullRequest, state: now.state };
     if (now.state === "merged") await suggestions.change(row.id, { state: "merged", pullRequest: changed });
@@ -279,8 +291,9 @@ export class Pipeline {
   }
 
   async #judge(row: SuggestionRow): Promise<void> {
-    const { suggestions, deployments, git, reader, db } = this.#parts;
+    const { suggestions, deployments, reader, db } = this.#parts;
     const place = await this.#place(row);
+    const git = this.#parts.git.of(place.project);
     const { finding, pullRequest } = await suggestions.describe(row);
     const live = await deployments.live(row.environment_id);
     const before = await db

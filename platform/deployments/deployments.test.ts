@@ -22,7 +22,8 @@ beforeAll(async () => {
   projects = new Projects({
     db: store.db,
     createRepository: async ({ id }) => ({ location: id }),
-    gitUrl: (project) => `http://localhost/git/${project}.git`,
+    findRepository: async (repository) => ({ location: repository, defaultBranch: "main" }),
+    gitUrl: (project) => `http://localhost/git/${project.name}.git`,
     environmentUrl: (project, environment, service) => `http://${service}.${environment}.${project}.localhost`,
   });
   deployments = new Deployments({

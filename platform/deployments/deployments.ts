@@ -27,6 +27,8 @@ export interface Push {
   cause: "push" | "merge";
   /** Told by somebody who may tell it again long afterwards, as a merge asked for twice: known wherever it stands in the record. */
   mayRepeat?: boolean;
+  /** Found by looking at the branch: it counts only while `before` is still the latest recorded, for the look may be old. */
+  found?: boolean;
 }
 
 export class Deployments {
@@ -368,7 +370,10 @@ export class Deployments {
   }
 }
 
-/** True when the push is the latest recorded one of its branch or, for a teller that repeats itself, any of them. */
+/**
+ * True when the push is the latest recorded one of its branch or, for a teller that repeats itself, any of them; also when
+ * it was found by a look that another push has overtaken.
+ */
 async function isRecorded(trx: Transaction<DatabaseSchema>, projectId: string, push: Push): Promise<boolean> {
   const ofBranch = trx
     .selectFrom("pushes")
@@ -377,6 +382,7 @@ async function isRecorded(trx: Transaction<DatabaseSchema>, projectId: string, p
     .where("branch", "=", push.branch);
   const latest = await ofBranch.orderBy("received_at", "desc").limit(1).executeTakeFirst();
   if (latest?.after_commit === push.after) return true;
+  if (push.found && (latest?.after_commit ?? null) !== push.before) return true;
   if (!push.mayRepeat) return false;
   const earlier = await ofBranch.where("after_commit", "=", push.after).limit(1).executeTakeFirst();
   return earlier !== undefined;

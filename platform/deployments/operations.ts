@@ -5,7 +5,7 @@ import { TsdevError } from "../../sdk/errors.ts";
 import { type Operation, operation, streamOperation } from "../../sdk/operation.ts";
 import type { BuildLogs } from "../builds/build-log.ts";
 import { EnvironmentRef } from "../projects/project.ts";
-import type { Projects } from "../projects/projects.ts";
+import type { ProjectRow, Projects } from "../projects/projects.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { DatabaseSchema } from "../store/schema.ts";
 import { BuildLogLine, Deployment } from "./deployment.ts";
@@ -23,7 +23,7 @@ export function deploymentOperations(parts: {
   logs: BuildLogs;
   runtime: Runtime;
   /** The head of a branch in the project's repository, or null. */
-  head(organizationId: string, location: string, branch: string): Promise<{ commit: string; message: string } | null>;
+  head(project: ProjectRow, branch: string): Promise<{ commit: string; message: string } | null>;
 }): Operation[] {
   const { db, deployments, projects, logs, runtime } = parts;
   return [
@@ -89,7 +89,7 @@ export function deploymentOperations(parts: {
         const { organizationId } = principal;
         const place = await projects.environment(organizationId, input.project, input.environment);
         const { branch } = place.environment;
-        const head = await parts.head(organizationId, place.project.git_location, branch);
+        const head = await parts.head(place.project, branch);
         if (!head) {
           throw new TsdevError("conflict", {
             message: `the repository of ${input.project} has no branch ${branch}`,

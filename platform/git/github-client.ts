@@ -1,6 +1,7 @@
 // The connection to GitHub: who we are there, and its failures in our own words.
 import { App, Octokit, RequestError } from "octokit";
 import { TsdevError } from "../../sdk/errors.ts";
+import { rememberAnswers } from "./conditional-requests.ts";
 
 export type GitHubCredentials =
   /** A personal access token, or one minted elsewhere. */
@@ -41,7 +42,9 @@ export async function gitHubClient(options: GitHubClientOptions): Promise<GitHub
     log: { debug() {}, info() {}, warn() {}, error() {} },
   };
   if ("token" in credentials) {
-    return { octokit: new Octokit({ ...settings, auth: credentials.token }), token: async () => credentials.token };
+    const octokit = new Octokit({ ...settings, auth: credentials.token });
+    rememberAnswers(octokit);
+    return { octokit, token: async () => credentials.token };
   }
   const app = new App({
     appId: credentials.appId,
@@ -49,6 +52,7 @@ export async function gitHubClient(options: GitHubClientOptions): Promise<GitHub
     Octokit: Octokit.defaults(settings),
   });
   const octokit = (await app.getInstallationOctokit(credentials.installationId)) as Octokit;
+  rememberAnswers(octokit);
   return {
     octokit,
     token: async () => ((await octokit.auth({ type: "installation" })) as { token: string }).token,

@@ -6,7 +6,7 @@ import type { Octokit } from "octokit";
 import { TsdevError } from "../../sdk/errors.ts";
 import { checkoutTree } from "./bare-repository.ts";
 import { gitCommand } from "./git-command.ts";
-import type { GitHost, PullRequest, PullRequestComment } from "./git-host.ts";
+import type { GitHost, PullRequest, PullRequestComment, Repository } from "./git-host.ts";
 import { branchName, commitHash, filePath, githubLocation, ourIdentity } from "./git-names.ts";
 import { type GitHubCredentials, gitHubClient, inOurWords, orNull, statusOf } from "./github-client.ts";
 import {
@@ -19,6 +19,7 @@ import {
   moveBranch,
   type RepositoryName,
 } from "./github-objects.ts";
+import { gitAddress, publicApi } from "./github-settings.ts";
 import { closedForGood, noBranch, noSuchPullRequest } from "./pull-request-errors.ts";
 
 export interface GitHubHostOptions {
@@ -28,8 +29,8 @@ export interface GitHubHostOptions {
   /** A folder of the host's own, for fetched commits. */
   directory: string;
   /**
-   * Where git fetches from. Default: github.com for its own API. `null`: there is no git there, and checkouts download file
-   * by file over the API.
+   * Where git fetches from. Default: beside the API, for github.com and Enterprise. `null`: there is no git there, and
+   * checkouts download file by file over the API.
    */
   gitUrl?: ((location: string) => string) | null;
   /** Default true: writes are spaced out as GitHub asks. */
@@ -39,11 +40,16 @@ export interface GitHubHostOptions {
 type Pull = Awaited<ReturnType<Octokit["rest"]["pulls"]["get"]>>["data"];
 type ListedPull = Awaited<ReturnType<Octokit["rest"]["pulls"]["list"]>>["data"][number];
 
-const publicApi = "https://api.github.com";
 const attempts = 10;
 
+export interface GitHubHost extends GitHost {
+  readonly kind: "github";
+  /** The repository as GitHub spells it, with its default branch. Throws `not_found` where it is not, or not to be seen. */
+  repository(location: string): Promise<Repository>;
+}
+
 /** Opens the host; it connects when it is first asked something. */
-export async function openGitHubHost(options: GitHubHostOptions): Promise<GitHost> {
+export async function openGitHubHost(options: GitHubHostOptions): Promise<GitHubHost> {
   const baseUrl = options.baseUrl ?? publicApi;
   const client = await gitHubClient({
     credentials: options.credentials,
@@ -51,10 +57,7 @@ export async function openGitHubHost(options: GitHubHostOptions): Promise<GitHos
     throttle: options.throttle ?? true,
   });
   const { octokit } = client;
-  const gitUrl =
-    options.gitUrl === undefined && baseUrl === publicApi
-      ? (location: string) => `https://github.com/${location}.git`
-      : (options.gitUrl ?? null);
+  const gitUrl = options.gitUrl === undefined ? (location: string) => gitAddress(baseUrl, location) : options.gitUrl;
   const oneAtATime = serial();
 
   const on = <T>(location: string, ask: (name: RepositoryName) => Promise<T>): Promise<T> =>
@@ -111,6 +114,12 @@ export async function openGitHubHost(options: GitHubHostOptions): Promise<GitHos
 
   return {
     kind: "github",
+
+    repository: (location) =>
+      on(location, async (name) => {
+        const { data } = await octokit.rest.repos.get({ ...name });
+        return { location: data.full_name, defaultBranch: data.default_branch };
+      }),
 
     head: (location, branch) => on(location, (name) => headOfBranch(octokit, name, branchName(branch))),
 
@@ -318,7 +327,8 @@ export async function openGitHubHost(options: GitHubHostOptions): Promise<GitHos
     checkout: (location, commit, folder) =>
       on(location, async (name) => {
         commitHash(commit);
-        if (gitUrl === null) return await download(octokit, name, commit, folder);
+        const remote = gitUrl?.(location) ?? null;
+        if (remote === null) return await download(octokit, name, commit, folder);
         const git = gitCommand(options.directory);
         const bare = join(git.scratch, `fetch-${nanoid()}`);
         await mkdir(bare);
@@ -326,7 +336,7 @@ export async function openGitHubHost(options: GitHubHostOptions): Promise<GitHos
           await git.run(["init", "--bare", "--quiet", bare]);
           const credentials = Buffer.from(`x-access-token:${await client.token()}`).toString("base64");
           await git.run(
-            [`--git-dir=${bare}`, "fetch", "--quiet", "--depth=1", "--no-tags", "--", gitUrl(location), commit],
+            [`--git-dir=${bare}`, "fetch", "--quiet", "--depth=1", "--no-tags", "--", remote, commit],
             // In the environment: an argument would be in every process list, a file on the disk.
             {
               config: {

@@ -107,8 +107,14 @@ export async function commitOver(
 }
 
 export async function headOfBranch(octokit: Octokit, name: RepositoryName, branch: string): Promise<string | null> {
-  const answer = await orNull(octokit.rest.git.getRef({ ...name, ref: `heads/${branch}` }));
-  return answer?.data.object.sha ?? null;
+  try {
+    const answer = await orNull(octokit.rest.git.getRef({ ...name, ref: `heads/${branch}` }));
+    return answer?.data.object.sha ?? null;
+  } catch (error) {
+    // What GitHub says of a repository without a commit.
+    if (statusOf(error) === 409) return null;
+    throw error;
+  }
 }
 
 /** True when `commit` is `descendant` or in its history. */

@@ -1,7 +1,7 @@
 // Operations on projects and their variables.
 import { z } from "zod";
 import { type Operation, operation } from "../../sdk/operation.ts";
-import { EnvironmentRef, Project, ProjectName, ProjectSettings } from "./project.ts";
+import { EnvironmentRef, GitHubRepository, Project, ProjectName, ProjectSettings } from "./project.ts";
 import type { Projects } from "./projects.ts";
 import { VariableName, type Variables } from "./variables.ts";
 
@@ -9,13 +9,17 @@ export function projectOperations(projects: Projects, variables: Variables): Ope
   return [
     operation({
       name: "projects.create",
-      summary: "Make a project with its repository and production environment",
+      summary: "Make a project with a repository here or one on GitHub, and its production environment",
       input: z.object({
         name: ProjectName,
         defaultBranch: z
           .string()
           .regex(/^[\w][\w./-]{0,99}$/)
-          .default("main"),
+          .optional()
+          .describe("Default: main here, the repository's own on GitHub"),
+        repository: GitHubRepository.optional().describe(
+          "owner/name of a repository on GitHub; without it one is made on this platform",
+        ),
         settings: ProjectSettings.optional(),
       }),
       output: z.object({ project: Project, created: z.boolean() }),

@@ -7,6 +7,11 @@ export const ProjectName = z
   .regex(/^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/, "use 1 to 40 lower case letters, digits and dashes");
 export const EnvironmentName = ProjectName;
 
+/** `owner/name` on GitHub. */
+export const GitHubRepository = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9-]{0,38}\/(?!\.{1,2}$)[A-Za-z0-9_.-]{1,100}$/, "write it as owner/name");
+
 /** How every operation names where it acts; there is no selected workspace. */
 export const EnvironmentRef = z.object({
   project: ProjectName,
@@ -39,6 +44,8 @@ export const Project = z.object({
   defaultBranch: z.string(),
   /** Where to push: `git push URL main`. */
   git: z.string(),
+  /** `local` is this platform itself. */
+  gitHost: z.enum(["local", "github"]),
   createdAt: z.iso.datetime(),
   settings: ProjectSettings,
   environments: z.array(Environment),

@@ -12,8 +12,10 @@ export interface ProjectsParts {
   db: Kysely<DatabaseSchema>;
   /** Makes the repository on the local Git host; safe to repeat. */
   createRepository: (project: { id: string; defaultBranch: string }) => Promise<{ location: string }>;
+  /** Finds `owner/name` on GitHub, spelled as GitHub does. Throws `invalid_config` where the platform is not connected. */
+  findRepository: (repository: string) => Promise<{ location: string; defaultBranch: string }>;
   /** Where to push, for people. */
-  gitUrl: (project: string) => string;
+  gitUrl: (project: ProjectRow) => string;
   /** Address of an environment, once something is live there. */
   environmentUrl: (project: string, environment: string, service: string) => string;
 }
@@ -25,30 +27,34 @@ export class Projects {
     this.#parts = parts;
   }
 
-  /** Makes a project with its repository and production environment, or returns the one of that name. */
+  /**
+   * Makes a project with its production environment, or returns the one of that name. Its repository is made here, or is
+   * the one named on GitHub. Throws `conflict` where the project of that name has another repository.
+   */
   async create(
     organizationId: string,
-    input: { name: string; defaultBranch: string; settings?: ProjectSettings | undefined },
+    input: {
+      name: string;
+      defaultBranch?: string | undefined;
+      repository?: string | undefined;
+      settings?: ProjectSettings | undefined;
+    },
   ): Promise<{ project: Project; created: boolean }> {
-    const { db } = this.#parts;
-    const known = await db
-      .selectFrom("projects")
-      .select("id")
-      .where("organization_id", "=", organizationId)
-      .where("name", "=", input.name)
-      .executeTakeFirst();
+    const known = await this.#find(organizationId, input.name);
+    if (known) refuseOtherRepository(known, input.repository);
+    if (known?.git_host === "github") return { project: await this.#describe(known), created: false };
     const id = known?.id ?? newId("prj");
-    const { location } = await this.#parts.createRepository({ id, defaultBranch: input.defaultBranch });
-    const created = await db.transaction().execute(async (trx) => {
+    const place = await this.#repository(id, input);
+    const created = await this.#parts.db.transaction().execute(async (trx) => {
       const row = await trx
         .insertInto("projects")
         .values({
           id,
           organization_id: organizationId,
           name: input.name,
-          default_branch: input.defaultBranch,
-          git_host: "local",
-          git_location: location,
+          default_branch: place.branch,
+          git_host: place.host,
+          git_location: place.location,
           settings: JSON.stringify(input.settings ?? {}),
         })
         .onConflict((conflict) => conflict.columns(["organization_id", "name"]).doNothing())
@@ -62,13 +68,16 @@ export class Projects {
           organization_id: organizationId,
           project_id: row.id,
           name: "production",
-          branch: input.defaultBranch,
+          branch: place.branch,
           replicas: 1,
         })
         .execute();
       return true;
     });
-    return { project: await this.get(organizationId, input.name), created };
+    const row = await this.row(organizationId, input.name);
+    // another call may have been faster, with another repository
+    refuseOtherRepository(row, input.repository);
+    return { project: await this.#describe(row), created };
   }
 
   async list(organizationId: string): Promise<Project[]> {
@@ -87,12 +96,7 @@ export class Projects {
 
   /** The row of a project of this organization; throws `not_found`. */
   async row(organizationId: string, name: string): Promise<ProjectRow> {
-    const row = await this.#parts.db
-      .selectFrom("projects")
-      .selectAll()
-      .where("organization_id", "=", organizationId)
-      .where("name", "=", name)
-      .executeTakeFirst();
+    const row = await this.#find(organizationId, name);
     if (row) return row;
     throw new TsdevError("not_found", {
       message: `there is no project "${name}"`,
@@ -132,6 +136,28 @@ export class Projects {
       .execute();
   }
 
+  async #find(organizationId: string, name: string): Promise<ProjectRow | undefined> {
+    return this.#parts.db
+      .selectFrom("projects")
+      .selectAll()
+      .where("organization_id", "=", organizationId)
+      .where("name", "=", name)
+      .executeTakeFirst();
+  }
+
+  async #repository(
+    id: string,
+    input: { defaultBranch?: string | undefined; repository?: string | undefined },
+  ): Promise<{ host: "local" | "github"; location: string; branch: string }> {
+    if (input.repository !== undefined) {
+      const { location, defaultBranch } = await this.#parts.findRepository(input.repository);
+      return { host: "github", location, branch: input.defaultBranch ?? defaultBranch };
+    }
+    const branch = input.defaultBranch ?? "main";
+    const { location } = await this.#parts.createRepository({ id, defaultBranch: branch });
+    return { host: "local", location, branch };
+  }
+
   async #describe(row: ProjectRow): Promise<Project> {
     const { db } = this.#parts;
     const environments = await db
@@ -153,7 +179,8 @@ export class Projects {
       id: row.id,
       name: row.name,
       defaultBranch: row.default_branch,
-      git: this.#parts.gitUrl(row.name),
+      git: this.#parts.gitUrl(row),
+      gitHost: row.git_host as Project["gitHost"],
       createdAt: row.created_at.toISOString(),
       settings: ProjectSettings.parse(row.settings),
       environments: environments.map((environment) => ({
@@ -165,4 +192,16 @@ export class Projects {
       })),
     };
   }
+}
+
+/** Without a repository the project of that name is meant, wherever it is. GitHub's names are the same in any case. */
+function refuseOtherRepository(row: ProjectRow, repository: string | undefined): void {
+  if (repository === undefined) return;
+  if (row.git_host === "github" && row.git_location.toLowerCase() === repository.toLowerCase()) return;
+  const where = row.git_host === "github" ? `${row.git_location} on GitHub` : "on this platform";
+  throw new TsdevError("conflict", {
+    message: `project "${row.name}" is there already, and its repository is ${where}`,
+    fix: "choose another name for the project of this repository",
+    path: "name",
+  });
 }
