@@ -12,6 +12,13 @@ import "./deployment.css";
 
 const phaseNames = { queued: "queue", build: "build", start: "start" } as const;
 
+const instanceTone: Record<string, string> = {
+  healthy: "good",
+  starting: "accent busy",
+  unhealthy: "bad",
+  draining: "warn",
+};
+
 function Phases({ deployment }: { deployment: Deployment }) {
   const phases = (Object.keys(phaseNames) as (keyof typeof phaseNames)[]).map((name) => ({
     name,
@@ -49,11 +56,12 @@ function Phases({ deployment }: { deployment: Deployment }) {
 }
 
 function Instances({ deployment }: { deployment: Deployment }) {
+  const running = deployment.instances.filter((one) => one.state !== "exited").length;
   return (
     <section className="panel" aria-labelledby="instances">
       <header>
         <h2 id="instances">Instances</h2>
-        <span className="aside">{deployment.instances.length} running</span>
+        <span className="aside">{running} running</span>
       </header>
       {deployment.instances.length === 0 ? (
         <p className="panel-body soft">None runs.</p>
@@ -77,9 +85,7 @@ function Instances({ deployment }: { deployment: Deployment }) {
                 <tr key={instance.id}>
                   <td className="mono wide">{instance.id}</td>
                   <td className="nowrap">
-                    <span className={`state ${/healthy|ready|running/.test(instance.state) ? "good" : ""}`}>
-                      {instance.state}
-                    </span>
+                    <span className={`state ${instanceTone[instance.state] ?? ""}`}>{instance.state}</span>
                   </td>
                   <td className="num">{instance.pid}</td>
                   <td className="num">

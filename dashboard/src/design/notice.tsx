@@ -1,6 +1,7 @@
 // Notices: an error with what to do, and the empty state that says what comes next.
 import type { ReactNode } from "react";
 import { ApiError } from "../api/client.ts";
+import { Prose } from "./prose.tsx";
 
 export function ErrorNotice({ error, retry }: { error: unknown; retry?: () => void }) {
   const { code, message, fix } = ApiError.from(error);
@@ -8,7 +9,9 @@ export function ErrorNotice({ error, retry }: { error: unknown; retry?: () => vo
     <div className="notice bad" role="alert">
       <code className="code">{code}</code>
       <p>{message}</p>
-      <p className="fix">{fix}</p>
+      <p className="fix">
+        <Prose text={fix} />
+      </p>
       {retry && (
         <p style={{ marginTop: 8 }}>
           <button type="button" className="button small" onClick={retry}>

@@ -1,8 +1,9 @@
 // Inbox: every suggestion by what it waits for, and below it what looked like one and was left alone.
 import { Link } from "wouter";
 import type { Suggestion } from "../api/types.ts";
-import { place, plural } from "../design/format.ts";
+import { milliseconds, place, plural } from "../design/format.ts";
 import { Empty, ErrorNotice } from "../design/notice.tsx";
+import { Prose } from "../design/prose.tsx";
 import { Ago } from "../design/time.tsx";
 import { Page, Waiting } from "../frame/frame.tsx";
 import { Headline } from "../suggestions/measure.tsx";
@@ -38,8 +39,16 @@ function Row({ suggestion }: { suggestion: Suggestion }) {
             {suggestion.project}
             {suggestion.environment !== "production" && ` / ${suggestion.environment}`}
           </span>
+          <span className="faint">
+            {milliseconds(finding.wastedMs)} wasted in{" "}
+            {plural(finding.occurrences, "request or run", "requests or runs")}
+          </span>
         </p>
-        {why && <p className="why">{why}</p>}
+        {why && (
+          <p className="why">
+            <Prose text={why} />
+          </p>
+        )}
       </div>
       <Headline suggestion={suggestion} />
       <div className="stage">
@@ -112,8 +121,10 @@ function LeftAlone({ rejections }: { rejections: PlacedRejection[] }) {
                 )}
               </p>
             </div>
-            <p className="reason">{rejection.reason}</p>
-            <p className="small">
+            <p className="reason">
+              <Prose text={rejection.reason} />
+            </p>
+            <p className="small to-trace">
               {rejection.traceIds[0] && (
                 <Link href={`/traces/${rejection.traceIds[0]}`} aria-label={`A trace of ${rejection.subject}`}>
                   trace

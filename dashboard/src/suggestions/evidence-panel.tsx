@@ -3,6 +3,7 @@ import type { ReactNode } from "react";
 import { Link } from "wouter";
 import type { Finding } from "../api/types.ts";
 import { milliseconds, number, plural } from "../design/format.ts";
+import { Prose } from "../design/prose.tsx";
 
 function rowsOf(finding: Finding): [string, ReactNode][] {
   const { evidence } = finding;
@@ -31,7 +32,9 @@ function rowsOf(finding: Finding): [string, ReactNode][] {
         "Safe to repeat",
         <ul key="safe" className="plain">
           {evidence.safeBecause.map((line) => (
-            <li key={line}>{line}</li>
+            <li key={line}>
+              <Prose text={line} />
+            </li>
           ))}
         </ul>,
       ],

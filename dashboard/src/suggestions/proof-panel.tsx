@@ -34,10 +34,7 @@ function IntervalRow({ condition, scale }: { condition: Proof["conditions"][numb
   const at = (position: number) => `${Math.min(100, (position / scale) * 100)}%`;
   return (
     <tr>
-      <th scope="row">
-        {condition.name}
-        <span className="faint"> {plural(condition.boots, "boot")}</span>
-      </th>
+      <th scope="row">{condition.name}</th>
       <td className="num">
         {milliseconds(condition.p50Ms.before)} → <strong>{milliseconds(condition.p50Ms.after)}</strong>
       </td>
@@ -51,12 +48,14 @@ function IntervalRow({ condition, scale }: { condition: Proof["conditions"][numb
       <td className="num">
         <strong>{ratio(value)}</strong> <span className="faint">{`${ratio(low)}–${ratio(high)}`}</span>
       </td>
+      <td className="num faint">{plural(condition.boots, "boot")}</td>
     </tr>
   );
 }
 
 export function ProofPanel({ proof }: { proof: Proof }) {
   const scale = Math.max(1.12, ...proof.conditions.map((condition) => condition.p50Ratio.high * 1.06));
+  const failed = proof.failureRate.before > 0 || proof.failureRate.after > 0;
   return (
     <section className="panel" aria-labelledby="proof">
       <header>
@@ -69,13 +68,13 @@ export function ProofPanel({ proof }: { proof: Proof }) {
       <div className="panel-body">
         <p className={`state ${proof.equal ? "good" : "bad"} equal`}>
           {proof.equal
-            ? `Equal in ${number(proof.requests)} of ${number(proof.requests)} replayed requests`
+            ? `Equal in ${number(proof.requests)} of ${number(proof.requests)} replayed requests${failed ? "" : ", and none failed"}`
             : `Not equal: ${plural(proof.differences.length, "difference")} in ${plural(proof.requests, "replayed request")}`}
         </p>
         <dl className="measures">
           <Bars label="Round trips a request" values={proof.roundTripsPerRequest} text={number} />
           <Bars label="Spans a request" values={proof.spansPerRequest} text={number} />
-          <Bars label="Failed requests" values={proof.failureRate} text={percent} />
+          {failed && <Bars label="Failed requests" values={proof.failureRate} text={percent} />}
         </dl>
         {proof.conditions.length > 0 && (
           <div className="scroll-x">
@@ -87,6 +86,7 @@ export function ProofPanel({ proof }: { proof: Proof }) {
                   <th scope="col">Before and after</th>
                   <th scope="col">Drawn</th>
                   <th scope="col">Ratio and interval</th>
+                  <th scope="col">Fresh boots of each side</th>
                 </tr>
               </thead>
               <tbody>
@@ -104,6 +104,7 @@ export function ProofPanel({ proof }: { proof: Proof }) {
                       <span style={{ left: `${(1 / scale) * 100}%` }}>as before</span>
                     </span>
                   </td>
+                  <td />
                   <td />
                 </tr>
               </tfoot>

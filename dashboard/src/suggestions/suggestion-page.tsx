@@ -5,6 +5,7 @@ import { calmMs, liveMs, useRead } from "../api/hooks.ts";
 import type { Suggestion } from "../api/types.ts";
 import { commit, date, number, place, plural } from "../design/format.ts";
 import { ErrorNotice } from "../design/notice.tsx";
+import { Prose } from "../design/prose.tsx";
 import { Ago } from "../design/time.tsx";
 import { DiffView } from "../diff/diff-view.tsx";
 import { fromTexts } from "../diff/patch-lines.ts";
@@ -60,7 +61,7 @@ function Outcome({ suggestion }: { suggestion: Suggestion }) {
       <div className="notice warn">
         <code className="code">{declined.condition}</code>
         <p>
-          <strong>No patch was made.</strong> {declined.reason}
+          <strong>No patch was made.</strong> <Prose text={declined.reason} />
           {declined.file && <span className="mono"> {place(declined.file, declined.line)}</span>}
         </p>
         <p className="fix">The finding stands; change the code by hand.</p>
@@ -128,7 +129,9 @@ function Body({ suggestion }: { suggestion: Suggestion }) {
           />
           <ul className="dashes reasoning">
             {patch.reasoning.map((line) => (
-              <li key={line}>{line}</li>
+              <li key={line}>
+                <Prose text={line} />
+              </li>
             ))}
           </ul>
         </div>
@@ -152,7 +155,9 @@ function Body({ suggestion }: { suggestion: Suggestion }) {
             <ul className="panel-body dashes">
               {proof.notProven.length === 0 && <li>nothing that is known</li>}
               {proof.notProven.map((line) => (
-                <li key={line}>{line}</li>
+                <li key={line}>
+                  <Prose text={line} />
+                </li>
               ))}
             </ul>
           </section>
@@ -161,7 +166,9 @@ function Body({ suggestion }: { suggestion: Suggestion }) {
               <h2 id="risk">Risk and the way back</h2>
             </header>
             <div className="panel-body small-stack">
-              <p>{patch.risk}</p>
+              <p>
+                <Prose text={patch.risk} />
+              </p>
               <p className="soft">
                 To go back, revert the commit, or roll back on the{" "}
                 <Link href={`/projects/${suggestion.project}`}>project's page</Link>: it takes about a second.

@@ -5,10 +5,17 @@ import { kindNames, kindOf, placeOf, statementOf } from "./span-kind.ts";
 
 const shownElsewhere = new Set(["db.query.text", "db.statement", "tsdev.code.frames"]);
 
-function framesOf(span: Span): string[] {
+/** `src/orders.ts:29:newestOrders`, as the SDK writes a frame. */
+const frame = /^(.*:\d+):(.*)$/;
+
+function framesOf(span: Span): { place: string; name: string | null }[] {
   try {
     const frames: unknown = JSON.parse(span.attributes["tsdev.code.frames"] ?? "[]");
-    return Array.isArray(frames) ? frames.map(String) : [];
+    if (!Array.isArray(frames)) return [];
+    return frames.map((one) => {
+      const [, place = String(one), name = ""] = frame.exec(String(one)) ?? [];
+      return { place, name: name === "" || name.startsWith("<") ? null : name };
+    });
   } catch {
     return [];
   }
@@ -54,9 +61,10 @@ export function SpanDetails({ span, start, onClose }: { span: Span; start: numbe
         {statement && <pre className="statement">{statement}</pre>}
         {frames.length > 0 ? (
           <ol className="frames" aria-label="Called from, innermost first">
-            {frames.map((frame) => (
-              <li key={frame} className="mono">
-                {frame}
+            {frames.map(({ place, name }) => (
+              <li key={place}>
+                <span className="mono">{place}</span>
+                {name && <span className="faint"> in {name}</span>}
               </li>
             ))}
           </ol>

@@ -8,8 +8,6 @@ import { Page, Waiting } from "../frame/frame.tsx";
 import { SpanDetails } from "./span-details.tsx";
 import { type Kind, kindNames, kindOf } from "./span-kind.ts";
 import { buildTree } from "./span-tree.ts";
-import "../suggestions/suggestion.css";
-import "../suggestions/proof.css";
 import "./trace.css";
 import { Waterfall } from "./waterfall.tsx";
 

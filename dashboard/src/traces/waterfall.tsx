@@ -8,13 +8,15 @@ const rowHeight = 26;
 const indent = 14;
 const pageRows = 15;
 const wantedTicks = 5;
+/** A later tick's label would not fit before the end. */
+const lastTick = 0.92;
 
 /** Round steps of the axis: 1, 2 or 5 times a power of ten. */
 function ticksOf(span: number): number[] {
   const rough = span / wantedTicks;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = ([1, 2, 5, 10].find((factor) => factor * power >= rough) ?? 10) * power;
-  return Array.from({ length: Math.floor(span / step) + 1 }, (_, index) => index * step);
+  return Array.from({ length: Math.floor((span * lastTick) / step) + 1 }, (_, index) => index * step);
 }
 
 function Bars({ row, tree }: { row: Row; tree: SpanTree }) {
@@ -29,25 +31,10 @@ function Bars({ row, tree }: { row: Row; tree: SpanTree }) {
       style={{ left: at(span.start), width: width(span.durationMs) }}
     />
   );
-  const end = node.type === "span" ? node.span.start + node.span.durationMs : node.end;
-  const start = node.type === "span" ? node.span.start : node.start;
-  const duration = node.type === "span" ? node.span.durationMs : node.totalMs;
-  // the time stands behind the bar where there is room, else before it
-  const late = (end - tree.start) / total > 0.82;
-  return (
-    <span className="lane">
-      {node.type === "span" ? bar(node) : node.children.map(bar)}
-      <span
-        className={late ? "time before" : "time"}
-        style={late ? { right: `calc(100% - ${at(start)})` } : { left: at(end) }}
-      >
-        {node.type === "group" && "Σ "}
-        {milliseconds(duration)}
-      </span>
-    </span>
-  );
+  return <span className="lane">{node.type === "span" ? bar(node) : node.children.map(bar)}</span>;
 }
 
+const durationOf = ({ node }: Row) => (node.type === "span" ? node.span.durationMs : node.totalMs);
 const hasError = ({ node }: Row) => (node.type === "span" ? node.span.status === "error" : node.errors > 0);
 
 export function Waterfall(props: {
@@ -145,6 +132,7 @@ export function Waterfall(props: {
             </span>
           ))}
         </span>
+        <span className="took">took</span>
       </div>
       <div
         ref={box}
@@ -198,6 +186,7 @@ export function Waterfall(props: {
                   {hasError(row) && <span className="visually-hidden">failed</span>}
                 </span>
                 <Bars row={row} tree={tree} />
+                <span className="took">{milliseconds(durationOf(row))}</span>
               </div>
             );
           })}
