@@ -30,9 +30,8 @@ export function outline(value: unknown, depth = 0): string[] {
 function entry(item: unknown, depth: number): string[] {
   const indent = "  ".repeat(depth);
   if (isFlat(item)) return [`${indent}- ${scalar(item)}`];
-  if (isObject(item) && Object.values(item).every((inner) => isFlat(inner) && !String(inner).includes("\n"))) {
-    return [`${indent}- ${row(item)}`];
-  }
+  const short = isObject(item) ? row(item) : undefined;
+  if (short !== undefined) return [`${indent}- ${short}`];
   const lines = outline(item, depth + 1);
   return [`${indent}- ${lines[0]?.trimStart() ?? ""}`, ...lines.slice(1)];
 }
@@ -49,12 +48,21 @@ function field(key: string, inner: unknown, depth: number): string[] {
   return [`${indent}${key}:`, ...outline(inner, depth + 1)];
 }
 
-/** A flat object on one line. */
-export function row(value: Plain): string {
-  return Object.entries(value)
-    .filter(([, inner]) => !isEmpty(inner))
-    .map(([key, inner]) => `${key}=${scalar(inner)}`)
-    .join("  ");
+/** An object on one line, objects in it in brackets; undefined where that is too long or holds text of several lines. */
+function row(value: Plain): string | undefined {
+  const fields: string[] = [];
+  for (const [key, inner] of Object.entries(value)) {
+    if (isEmpty(inner)) continue;
+    const text = isObject(inner) ? row(inner) : Array.isArray(inner) ? listed(inner) : scalar(inner);
+    if (text === undefined || (typeof inner === "string" && inner.includes("\n"))) return undefined;
+    fields.push(isObject(inner) ? `${key}=(${text})` : `${key}=${text}`);
+  }
+  const line = fields.join("  ");
+  return line.length > widestRow ? undefined : line;
+}
+
+function listed(items: unknown[]): string | undefined {
+  return items.every(isFlat) ? `[${items.map(scalar).join(", ")}]` : undefined;
 }
 
 function scalar(value: unknown): string {
