@@ -18,9 +18,10 @@ export function rememberAnswers(octokit: Octokit): void {
     const { url } = octokit.request.endpoint(options);
     const known = kept.get(url);
     kept.delete(url);
-    const headers = known ? { ...options.headers, "if-none-match": known.etag } : options.headers;
+    // Octokit's hooks hand on the options they were given, so a header is set in place.
+    if (known) options.headers["if-none-match"] = known.etag;
     try {
-      const response = await request({ ...options, headers });
+      const response = await request(options);
       const { etag } = response.headers;
       if (etag) keep(url, { etag, response });
       return response;

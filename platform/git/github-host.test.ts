@@ -13,27 +13,25 @@
 // | no GraphQL, so a draft is made ready by REST                   | the host's own way for servers without GraphQL     |
 // | no git protocol and no tarball                                 | checkout by trees and blobs; git is tested in      |
 // |                                                                | smart-http.test.ts against our own server          |
-import { type ChildProcess, spawn } from "node:child_process";
-import { generateKeyPairSync } from "node:crypto";
+import { createHash, generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:http";
-import { type AddressInfo, createServer as createTcpServer } from "node:net";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
-import { Octokit } from "octokit";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import type { Octokit } from "octokit";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { gitHostContract, type HostUnderTest } from "./git-host.contract.ts";
-import type { GitHost } from "./git-host.ts";
-import { openGitHubHost } from "./github-host.ts";
+import { adasToken, freePort, type GitHubEmulator, startGitHubEmulator } from "./github-emulator.fixture.ts";
+import { type GitHubHost, openGitHubHost } from "./github-host.ts";
 
 let directory: string;
-let emulator: ChildProcess;
+let emulator: GitHubEmulator;
 let baseUrl: string;
-let host: GitHost;
+let host: GitHubHost;
 let ada: Octokit;
-const token = "test_tsdev";
 const files = { "src/a.ts": "export const a = 1;\n", "run.sh": "#!/bin/sh\necho 1\n" };
 const { privateKey } = generateKeyPairSync("rsa", {
   modulusLength: 2048,
@@ -41,95 +39,29 @@ const { privateKey } = generateKeyPairSync("rsa", {
   publicKeyEncoding: { type: "pkcs1", format: "pem" },
 });
 
-async function freePort(): Promise<number> {
-  const server = createTcpServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
-
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "tsdev-github-"));
-  const seed = {
-    tokens: { [token]: { login: "ada", scopes: ["repo", "user"] } },
-    github: {
-      users: [{ login: "ada", name: "Ada", email: "ada@example.com" }],
-      apps: [
-        {
-          app_id: 7,
-          slug: "tsdev",
-          name: "tsdev",
-          private_key: privateKey,
-          permissions: { contents: "write", pull_requests: "write", issues: "write" },
-          installations: [{ installation_id: 70, account: "ada", repository_selection: "all" }],
-        },
-      ],
-    },
-  };
-  await writeFile(join(directory, "seed.json"), JSON.stringify(seed));
-  const port = await freePort();
-  baseUrl = `http://127.0.0.1:${port}`;
-  const main = import.meta.resolve("emulate").replace(/api\.js$/, "index.js");
-  emulator = spawn(
-    process.execPath,
-    [new URL(main).pathname, "start", "--service", "github", "--port", String(port), "--seed", "seed.json"],
-    { cwd: directory, stdio: "ignore" },
-  );
-  await vi.waitFor(async () => expect((await fetch(`${baseUrl}/zen`)).ok).toBe(true), { timeout: 30_000 });
+  emulator = await startGitHubEmulator([{ app_id: 7, private_key: privateKey, installation_id: 70 }]);
+  ({ baseUrl, ada } = emulator);
   host = await openGitHubHost({
-    credentials: { token },
+    credentials: { token: adasToken },
     baseUrl,
     directory: join(directory, "git"),
     throttle: false,
   });
-  ada = new Octokit({ auth: token, baseUrl, throttle: { enabled: false } });
 });
 
 afterAll(async () => {
-  if (emulator && emulator.exitCode === null) {
-    emulator.kill("SIGKILL");
-    await once(emulator, "exit");
-  }
+  await emulator?.stop();
   await rm(directory, { recursive: true, force: true });
 });
 
 let repositories = 0;
 
-/** A commit by Ada through the API, over the branch's head. */
-async function commitByPerson(location: string, branch: string, changes: Record<string, string>): Promise<string> {
-  const [owner, repo] = location.split("/") as [string, string];
-  const ref = await ada.rest.git.getRef({ owner, repo, ref: `heads/${branch}` });
-  const parent = ref.data.object.sha;
-  const tree = await ada.rest.git.createTree({
-    owner,
-    repo,
-    base_tree: (await ada.rest.git.getCommit({ owner, repo, commit_sha: parent })).data.tree.sha,
-    tree: Object.entries(changes).map(([path, content]) => ({
-      path,
-      content,
-      mode: path.endsWith(".sh") ? ("100755" as const) : ("100644" as const),
-      type: "blob" as const,
-    })),
-  });
-  const commit = await ada.rest.git.createCommit({
-    owner,
-    repo,
-    message: "by Ada",
-    tree: tree.data.sha,
-    parents: [parent],
-    author: { name: "Ada", email: "ada@example.com" },
-  });
-  await ada.rest.git.updateRef({ owner, repo, ref: `heads/${branch}`, sha: commit.data.sha });
-  return commit.data.sha;
-}
-
 async function seeded(): Promise<string> {
-  const name = `shop-${++repositories}`;
-  await ada.rest.repos.createForAuthenticatedUser({ name, auto_init: true });
-  await commitByPerson(`ada/${name}`, "main", files);
-  return `ada/${name}`;
+  const location = await emulator.createRepository(`shop-${++repositories}`);
+  await emulator.commit(location, "main", files);
+  return location;
 }
 
 gitHostContract(
@@ -137,7 +69,7 @@ gitHostContract(
   async (): Promise<HostUnderTest> => ({
     host,
     repository: async () => ({ location: await seeded(), files }),
-    commitByPerson: (location, branch, path, content) => commitByPerson(location, branch, { [path]: content }),
+    commitByPerson: (location, branch, path, content) => emulator.commit(location, branch, { [path]: content }),
   }),
   { mergesKeepBase: false, conflicts: false, headFollowsBranch: false },
 );
@@ -173,6 +105,43 @@ describe("GitHub host, beyond the contract", () => {
     });
     expect(data.map((comment) => comment.body)).toEqual(["held\n\n<!-- tsdev:verdict%3A1 -->"]);
     expect((await host.comments(location, pull.number)).map((comment) => comment.body)).toEqual(["held"]);
+  });
+
+  test("a repository is found as GitHub spells it, with its default branch", async () => {
+    const location = await seeded();
+    expect(await host.repository(location)).toEqual({ location, defaultBranch: "main" });
+    await expect(host.repository("ada/nope")).rejects.toMatchObject({ code: "not_found" });
+  });
+
+  test("an unchanged head is asked for by its ETag and taken from memory, a moved one is seen", async () => {
+    const location = await seeded();
+    // The emulator has no ETags: this stands before it and makes them of the bodies, as GitHub does.
+    const statuses: number[] = [];
+    const server = createServer(async (request, response) => {
+      const answer = await fetch(`${baseUrl}${request.url}`, { headers: { authorization: `token ${adasToken}` } });
+      const body = await answer.text();
+      const etag = `"${createHash("sha256").update(body).digest("hex")}"`;
+      const known = request.headers["if-none-match"] === etag;
+      statuses.push(known ? 304 : answer.status);
+      response.writeHead(known ? 304 : answer.status, { etag, "content-type": "application/json" });
+      response.end(known ? undefined : body);
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const asking = await openGitHubHost({
+      credentials: { token: adasToken },
+      baseUrl: `http://127.0.0.1:${port}`,
+      directory: join(directory, "git"),
+    });
+    const head = await host.head(location, "main");
+    expect(await asking.head(location, "main")).toBe(head);
+    expect(await asking.head(location, "main")).toBe(head);
+    const next = await emulator.commit(location, "main", { "src/a.ts": "export const a = 3;\n" });
+    expect(await asking.head(location, "main")).toBe(next);
+    expect(await asking.head(location, "main")).toBe(next);
+    expect(statuses).toEqual([200, 304, 200, 304]);
+    server.closeAllConnections();
+    server.close();
   });
 
   test("what GitHub refuses to merge is a conflict with its reason", async () => {

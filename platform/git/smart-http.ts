@@ -1,5 +1,7 @@
 // Git over HTTP: fetch and push through `git http-backend`, streamed both ways, for whoever has a token.
+import { statfs } from "node:fs/promises";
 import { type Context, Hono } from "hono";
+import { TsdevError } from "../../sdk/errors.ts";
 import type { Principal, Role } from "../../sdk/operation.ts";
 import { type GitService, serveBackend } from "./http-backend.ts";
 import type { LocalGitHost } from "./local-host.ts";
@@ -28,12 +30,19 @@ export interface GitHttpOptions {
   onPush(push: ReceivedPush): Promise<string[] | undefined>;
 }
 
+/** A push that would fill the disk up is refused: the database needs the rest to stay whole. */
+const leastFreeBytes = 32 * 1024 * 1024;
+
 const mayPush: Record<Role, boolean> = { viewer: false, developer: true, owner: true };
 
 /** Answers `/<project>.git/…`; to be mounted at `/git`. */
 export function gitHttp({ host, authenticate, onPush }: GitHttpOptions): Hono {
   const app = new Hono();
   const hooks = pushHooks(host.directory);
+  app.onError((thrown, c) => {
+    const { message, fix, status } = TsdevError.from(thrown);
+    return say(c, status === 503 ? 503 : 500, `${message}; ${fix}`);
+  });
 
   app.all("/:repository/:service{.+}", async (c) => {
     const token = tokenOf(c.req.header("authorization"));
@@ -54,6 +63,13 @@ export function gitHttp({ host, authenticate, onPush }: GitHttpOptions): Hono {
     const project = await host.projectNamed(principal.organizationId, name);
     if (project === null) {
       return say(c, 404, `no project "${name.slice(0, 60)}" here; make it with \`tsdev deploy\` or in the dashboard`);
+    }
+
+    if (wanted.service === "git-receive-pack") {
+      const { bavail, bsize } = await statfs(host.directory);
+      if (bavail * bsize < leastFreeBytes) {
+        return say(c, 507, "the disk of the platform's data directory is full; free some space there and push again");
+      }
     }
 
     return await serveBackend({
@@ -113,6 +129,6 @@ function tokenOf(header: string | undefined): string | null {
 }
 
 /** Plain text: git shows it to its user as `remote: …`. */
-function say(c: Context, status: 401 | 403 | 404, text: string): Response {
+function say(c: Context, status: 401 | 403 | 404 | 500 | 503 | 507, text: string): Response {
   return c.text(`tsdev: ${text}\n`, status);
 }
