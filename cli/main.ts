@@ -79,6 +79,7 @@ export function program(): Command {
     .argument("[dir]", "folder of the app", ".")
     .description("push, build, release and make live; follows the log until healthy or failed")
     .option("--overwrite", "replace commits on the platform that this folder does not have", false)
+    .option("--repository <owner/name>", "make the project from a repository on GitHub, and deploy from there")
     .addHelpText("after", "\nExample:\n  npx tsdev deploy ./my-app --project my-app")
     .action(action(deploy));
   onEnvironment(tsdev.command("deployments")).description("list deployments, newest first").action(action(deployments));

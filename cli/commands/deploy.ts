@@ -1,4 +1,4 @@
-// deploy: push a folder, then follow its deployment until it is live or has failed.
+// deploy: push a folder, or take what is on GitHub, then follow the deployment until it is live or has failed.
 import { resolve } from "node:path";
 import type { Deployment } from "../../platform/deployments/deployment.ts";
 import type { Project } from "../../platform/projects/project.ts";
@@ -9,12 +9,20 @@ import { bold, dim, print, say } from "../output.ts";
 import { projectName } from "../project-name.ts";
 import type { EnvironmentFlags } from "./operate.ts";
 
-export async function deploy(dir: string, flags: EnvironmentFlags & { overwrite: boolean }): Promise<void> {
+interface DeployFlags extends EnvironmentFlags {
+  overwrite: boolean;
+  repository?: string;
+}
+
+export async function deploy(dir: string, flags: DeployFlags): Promise<void> {
   const started = performance.now();
   const folder = resolve(dir);
   const client = new Client(await findPlatform(flags.data));
   const name = await projectName(flags.project, folder);
-  const { project } = await client.call<{ project: Project }>("projects.create", { name });
+  const { project } = await client.call<{ project: Project }>("projects.create", {
+    name,
+    ...(flags.repository === undefined ? {} : { repository: flags.repository }),
+  });
   const environment = project.environments.find((one) => one.name === flags.env);
   if (!environment) {
     throw new TsdevError("not_found", {
@@ -25,18 +33,10 @@ export async function deploy(dir: string, flags: EnvironmentFlags & { overwrite:
   }
   const where = { project: name, environment: flags.env };
   const { branch } = environment;
-  const link = await readLink(folder);
-  const known = link?.project === name ? link.pushed : undefined;
-  const pushed = await pushFolder(folder, project.git, branch, client.address, {
-    lastPushed: known?.[branch],
-    overwrite: flags.overwrite,
-  });
-  await writeLink(folder, { project: name, pushed: { ...known, [branch]: pushed.commit } }).catch(() => undefined);
-  say(dim(`pushed ${pushed.commit.slice(0, 7)} to ${branch}`));
-
-  const { deployments } = await client.call<{ deployments: Deployment[] }>("deployments.list", where, { read: true });
-  const asked = deployments.find((one) => one.commit === pushed.commit && pushed.moved);
-  const { id } = asked ?? (await client.call<Deployment>("deployments.redeploy", where));
+  const id =
+    project.gitHost === "local"
+      ? await pushAndAsk(client, folder, project, branch, flags)
+      : await askForHead(client, folder, project, branch, where);
   const settled = await client.call<Deployment>(
     "deployments.wait",
     { deployment: id },
@@ -54,4 +54,42 @@ export async function deploy(dir: string, flags: EnvironmentFlags & { overwrite:
     flags,
     () => `${bold(settled.url)}  ${settled.commit.slice(0, 7)} is live after ${seconds.toFixed(1)} s`,
   );
+}
+
+/** Pushes the folder to the platform; answers the deployment that came of it. */
+async function pushAndAsk(
+  client: Client,
+  folder: string,
+  project: Project,
+  branch: string,
+  flags: DeployFlags,
+): Promise<string> {
+  const where = { project: project.name, environment: flags.env };
+  const link = await readLink(folder);
+  const known = link?.project === project.name ? link.pushed : undefined;
+  const pushed = await pushFolder(folder, project.git, branch, client.address, {
+    lastPushed: known?.[branch],
+    overwrite: flags.overwrite,
+  });
+  const next = { project: project.name, pushed: { ...known, [branch]: pushed.commit } };
+  await writeLink(folder, next).catch(() => undefined);
+  say(dim(`pushed ${pushed.commit.slice(0, 7)} to ${branch}`));
+
+  const { deployments } = await client.call<{ deployments: Deployment[] }>("deployments.list", where, { read: true });
+  const asked = deployments.find((one) => one.commit === pushed.commit && pushed.moved);
+  return (asked ?? (await client.call<Deployment>("deployments.redeploy", where))).id;
+}
+
+/** Nothing is pushed to GitHub from here, where only the platform's own token is known: what is there is deployed. */
+async function askForHead(
+  client: Client,
+  folder: string,
+  project: Project,
+  branch: string,
+  where: { project: string; environment: string },
+): Promise<string> {
+  await writeLink(folder, { project: project.name }).catch(() => undefined);
+  const asked = await client.call<{ deployment: Deployment }>("deployments.deploy", { ...where, wait: false });
+  say(dim(`${asked.deployment.commit.slice(0, 7)} is the head of ${branch} at ${project.git}; push there what is new`));
+  return asked.deployment.id;
 }
