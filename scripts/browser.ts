@@ -2,7 +2,8 @@
 import chromium from "@sparticuz/chromium";
 import { type Browser, chromium as playwright } from "playwright-core";
 
-export async function openBrowser(): Promise<Browser> {
+/** `env` is added to this process's environment. */
+export async function openBrowser(env: Record<string, string> = {}): Promise<Browser> {
   return playwright.launch({
     executablePath: await chromium.executablePath(),
     args: [
@@ -10,6 +11,7 @@ export async function openBrowser(): Promise<Browser> {
       "--no-sandbox",
       "--no-zygote",
       "--disable-gpu",
+      "--font-render-hinting=none",
       "--disable-dev-shm-usage",
       "--disable-background-networking",
       "--disable-component-update",
@@ -18,6 +20,7 @@ export async function openBrowser(): Promise<Browser> {
       "--no-first-run",
       "--no-pings",
     ],
+    env: { ...process.env, ...env },
     headless: true,
   });
 }

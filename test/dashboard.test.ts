@@ -125,7 +125,7 @@ test("a proven suggestion is seen in the inbox, opened as a pull request, merged
 
   await open("/inbox");
   await main().getByText("round trips a request").waitFor();
-  expect(await main().locator(".measure .figures").innerText()).toMatch(/^51\D+2$/);
+  expect(await main().locator(".measure .figures").textContent()).toMatch(/^51\D+2$/);
   await main().getByText("p50 × 0.14 (0.10–0.20)").waitFor();
   await main().getByText("orders.ts:3").waitFor();
   await main().getByRole("link", { name: found.title }).click();
