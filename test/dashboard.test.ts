@@ -4,7 +4,6 @@ import { request } from "node:http";
 import { join } from "node:path";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { Suggestion } from "../agents/suggestions/suggestion.ts";
 import type { Deployment } from "../platform/deployments/deployment.ts";
 import { openBrowser } from "../scripts/browser.ts";
 import { AppRepository } from "./app-repository.fixture.ts";
@@ -56,7 +55,7 @@ afterAll(async () => {
 }, 120_000);
 
 async function loginLink(): Promise<string> {
-  return (await platform.client.call<{ url: string }>("identity.login", {})).url;
+  return (await platform.client.call("identity.login", {})).url;
 }
 
 async function push(files: Record<string, string>): Promise<string> {
@@ -152,7 +151,7 @@ test("a proven suggestion is seen in the inbox, opened as a pull request, merged
   await main().getByRole("button", { name: "Merge" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Merge" }).click();
   await main().getByText("merged as").waitFor();
-  const suggestion = await platform.client.call<Suggestion>("suggestions.get", { suggestion: id }, { read: true });
+  const suggestion = await platform.client.call("suggestions.get", { suggestion: id });
   expect(suggestion).toMatchObject({ state: "merged", pullRequest: { state: "merged" } });
 
   await main().getByRole("link", { name: "see its deployment" }).click();
@@ -197,23 +196,19 @@ test("a suggestion is dismissed with a reason, which it shows from then on; text
   await main().getByText("Dismissed: the list is never longer than three.").waitFor();
   expect(await page.title()).toContain(found.title);
   expect(await page.locator("img[src=x]").count()).toBe(0);
-  const suggestion = await platform.client.call<Suggestion>("suggestions.get", { suggestion: id }, { read: true });
+  const suggestion = await platform.client.call("suggestions.get", { suggestion: id });
   expect(suggestion).toMatchObject({ state: "dismissed", dismissedReason: "the list is never longer than three" });
 });
 
 test("a change made in the dashboard is in the audit log as made there", async () => {
-  const { entries } = await platform.client.call<{ entries: { operation: string; face: string }[] }>(
-    "audit.list",
-    {},
-    { read: true },
-  );
+  const { entries } = await platform.client.call("audit.list", {});
   expect(entries).toContainEqual(expect.objectContaining({ operation: "suggestions.dismiss", face: "dashboard" }));
 });
 
 test("the waterfall shows a request's spans, repeated ones as one row that opens, by keyboard as well", async () => {
   const traceId = await sendNPlusOne(platform, project, 50);
   await eventually("the trace is stored", () =>
-    platform.client.call("traces.get", { trace: traceId }, { read: true }).catch(() => null),
+    platform.client.call("traces.get", { trace: traceId }).catch(() => null),
   );
   await open(`/projects/${project}/traces`);
   await main().getByRole("searchbox", { name: "Route or name" }).fill("/orders");
@@ -239,7 +234,7 @@ test("the waterfall shows a request's spans, repeated ones as one row that opens
 test("a trace of two thousand spans opens, with only the rows in sight in the page", async () => {
   const traceId = await sendNPlusOne(platform, project, 1999);
   await eventually("the trace is stored", () =>
-    platform.client.call("traces.get", { trace: traceId }, { read: true }).catch(() => null),
+    platform.client.call("traces.get", { trace: traceId }).catch(() => null),
   );
   await open(`/traces/${traceId}`);
   const tree = main().getByRole("tree");

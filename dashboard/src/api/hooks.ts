@@ -7,7 +7,7 @@ import {
   useQuery,
   useQueryClient,
 } from "@tanstack/react-query";
-import { useEffect, useEffectEvent, useState } from "react";
+import { useEffect, useEffectEvent, useState, useSyncExternalStore } from "react";
 import { ApiError, follow, read, write } from "./client.ts";
 import { noticeError } from "./session.ts";
 import type { Reads, Streams, Writes } from "./types.ts";
@@ -67,13 +67,24 @@ export function useWrite<Name extends keyof Writes & string>(
 
 export type StreamState = "connecting" | "open" | "ended" | "broken";
 
-/** Follows a stream while mounted; `onStart` is told before the first value of each connection. */
+function useVisible(): boolean {
+  return useSyncExternalStore(
+    (listener) => {
+      document.addEventListener("visibilitychange", listener);
+      return () => document.removeEventListener("visibilitychange", listener);
+    },
+    () => document.visibilityState === "visible",
+  );
+}
+
+/** Follows a stream while mounted and seen (browsers keep few connections to one address); `onStart` is told before the first value of each connection. */
 export function useStream<Name extends keyof Streams & string>(
   operation: Name,
   input: Streams[Name]["input"],
   handlers: { enabled?: boolean; onStart?: () => void; onValue: (value: Streams[Name]["value"]) => void },
 ): { state: StreamState; error: ApiError | null } {
   const { enabled = true } = handlers;
+  const visible = useVisible();
   const [state, setState] = useState<StreamState>("connecting");
   const [error, setError] = useState<ApiError | null>(null);
   const onStart = useEffectEvent(() => handlers.onStart?.());
@@ -81,7 +92,7 @@ export function useStream<Name extends keyof Streams & string>(
   const key = JSON.stringify(input);
 
   useEffect(() => {
-    if (!enabled) return;
+    if (!enabled || !visible) return;
     const abort = new AbortController();
     const run = async () => {
       while (!abort.signal.aborted) {
@@ -110,7 +121,7 @@ export function useStream<Name extends keyof Streams & string>(
     };
     void run();
     return () => abort.abort();
-  }, [operation, key, enabled]);
+  }, [operation, key, enabled, visible]);
 
   return { state, error };
 }

@@ -4,6 +4,8 @@ import { useStream } from "./hooks.ts";
 import type { Streams } from "./types.ts";
 
 const batchMs = 60;
+/** So long the lines from before stay when a stream starts again and says nothing. */
+const emptyMs = 500;
 
 /** A line with its number since the page was opened, which stays the same while older lines are dropped. */
 export type Numbered<T> = T & { key: number };
@@ -20,25 +22,26 @@ export function useLines<Name extends "deployments.log" | "logs.follow">(
   const timer = useRef<ReturnType<typeof setTimeout> | null>(null);
   const next = useRef(0);
 
-  const soon = () => {
-    timer.current ??= setTimeout(() => {
+  const showIn = (ms: number) => {
+    if (timer.current) clearTimeout(timer.current);
+    timer.current = setTimeout(() => {
       timer.current = null;
       const added = waiting.current;
       const fromStart = restarted.current;
       waiting.current = [];
       restarted.current = false;
       setLines((known) => (fromStart ? added : [...known, ...added]).slice(-most));
-    }, batchMs);
+    }, ms);
   };
   const stream = useStream(operation, input, {
     onStart: () => {
       waiting.current = [];
       restarted.current = true;
-      soon();
+      showIn(emptyMs);
     },
     onValue: (value) => {
       waiting.current.push({ ...(value as object), key: next.current++ } as Line);
-      soon();
+      if (!timer.current || (restarted.current && waiting.current.length === 1)) showIn(batchMs);
     },
   });
   useEffect(

@@ -32,8 +32,8 @@ export function RollbackButton(props: {
           onConfirm={() => rollback.mutate({ project, environment, ...(deployment ? { deployment } : {}) })}
         >
           <p>
-            {props.target} becomes live again. Its release is kept, so nothing is built; no request fails, and the
-            database stays as it is.
+            {props.target} becomes live again. It is kept, so nothing is built; no request fails, and the database stays
+            as it is.
           </p>
         </Dialog>
       )}

@@ -1,7 +1,7 @@
 // Inbox: every suggestion by what it waits for, and below it what looked like one and was left alone.
 import { Link } from "wouter";
 import type { Suggestion } from "../api/types.ts";
-import { milliseconds, place, plural } from "../design/format.ts";
+import { date, milliseconds, place, plural } from "../design/format.ts";
 import { Empty, ErrorNotice } from "../design/notice.tsx";
 import { Prose } from "../design/prose.tsx";
 import { Ago } from "../design/time.tsx";
@@ -23,9 +23,11 @@ function Row({ suggestion }: { suggestion: Suggestion }) {
       ? suggestion.declined?.reason
       : stage === "dismissed"
         ? suggestion.dismissedReason
-        : stage === "not-proven"
-          ? (suggestion.proof?.differences[0] ?? "equal, but not better")
-          : null;
+        : stage === "snoozed" && suggestion.snoozedUntil
+          ? `until ${date(suggestion.snoozedUntil)}`
+          : stage === "not-proven"
+            ? (suggestion.proof?.differences[0] ?? "equal, but not better")
+            : null;
   return (
     <li className="suggestion-row">
       <div className="what">

@@ -11,7 +11,7 @@ interface Event {
 }
 
 /** Browsers keep six connections to one address; the pages need some of them. */
-const mostStreams = 3;
+const mostStreams = 2;
 
 function Watch({ place, onEvent }: { place: Place; onEvent: (event: Event) => void }) {
   useStream("suggestions.watch", place, { onValue: onEvent });
@@ -21,10 +21,12 @@ function Watch({ place, onEvent }: { place: Place; onEvent: (event: Event) => vo
 export function ProgressLine(props: {
   places: Place[];
   inWork: number;
+  /** Instead of how many are in work. */
+  label?: string;
   titleOf: (suggestion: string) => string | null;
 }) {
   const [event, setEvent] = useState<Event | null>(null);
-  const watched = props.places.slice(0, mostStreams);
+  const watched = props.inWork > 0 ? props.places.slice(0, mostStreams) : [];
   const title = event && props.titleOf(event.suggestion);
   return (
     <div className="progress" role="status">
@@ -33,7 +35,7 @@ export function ProgressLine(props: {
       ))}
       {props.inWork > 0 && (
         <>
-          <span className="state accent busy">{plural(props.inWork, "suggestion")} in work</span>
+          <span className="state accent busy">{props.label ?? `${plural(props.inWork, "suggestion")} in work`}</span>
           <span className="message">
             {title && <span className="soft">{title}: </span>}
             {event?.message ?? "waiting for its turn"}

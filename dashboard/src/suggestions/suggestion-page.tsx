@@ -113,11 +113,21 @@ function Body({ suggestion }: { suggestion: Suggestion }) {
   return (
     <div className="stack">
       <Outcome suggestion={suggestion} />
-      <div className={proof ? "pair" : "stack"}>
+      <div className="pair">
         {proof && <ProofPanel proof={proof} />}
         <EvidencePanel finding={finding} />
+        {!patch && (
+          <section className="panel">
+            <header>
+              <Cause suggestion={suggestion} />
+            </header>
+            <p className="panel-body soft">
+              {suggestion.declined ? "There is no patch for it." : "A patch is being made; it shows up here."}
+            </p>
+          </section>
+        )}
       </div>
-      {patch ? (
+      {patch && (
         <div>
           <DiffView
             files={files}
@@ -135,15 +145,6 @@ function Body({ suggestion }: { suggestion: Suggestion }) {
             ))}
           </ul>
         </div>
-      ) : (
-        <section className="panel">
-          <header>
-            <Cause suggestion={suggestion} />
-          </header>
-          <p className="panel-body soft">
-            {suggestion.declined ? "There is no patch for it." : "A patch is being made; it shows up here."}
-          </p>
-        </section>
       )}
       {proof && patch && (
         <div className="trio">
@@ -226,6 +227,7 @@ export default function SuggestionPage({ id }: { id: string }) {
         <ProgressLine
           places={[{ project: suggestion.project, environment: suggestion.environment }]}
           inWork={1}
+          label="in work"
           titleOf={(other) => (other === id ? null : "another suggestion")}
         />
       )}

@@ -36,7 +36,7 @@ export function stageOf(suggestion: Suggestion): Stage {
 export const stages: Record<Stage, { title: string; tone: string; word: string }> = {
   offered: { title: "Waiting for your review", tone: "accent", word: "pull request open" },
   proven: { title: "Proven, not offered yet", tone: "accent", word: "proven" },
-  "in-work": { title: "In work", tone: "accent busy", word: "in work" },
+  "in-work": { title: "To be patched and proven", tone: "accent", word: "not proven yet" },
   "did-not-hold": { title: "Merged, did not hold", tone: "bad", word: "did not hold" },
   merged: { title: "Merged, to be measured again", tone: "accent", word: "merged" },
   held: { title: "Merged and held", tone: "good", word: "held" },
@@ -57,8 +57,10 @@ export interface Measure {
 }
 
 /** The one number a suggestion is about: exact counts first, time only where it is the claim. */
-export function measureOf({ finding, proof }: Suggestion): Measure {
+export function measureOf({ finding, proof: replayed }: Suggestion): Measure {
   const { evidence } = finding;
+  // what was measured of a change that does something else is no claim
+  const proof = replayed?.equal ? replayed : null;
   const interval =
     proof && `p50 × ${ratio(proof.p50Ratio.value)} (${ratio(proof.p50Ratio.low)}–${ratio(proof.p50Ratio.high)})`;
   switch (evidence.kind) {
