@@ -43,6 +43,7 @@ import { openOwnedProcesses } from "./platform/runtime/owned-processes.ts";
 import { openMasterKey } from "./platform/secrets/master-key.ts";
 import { Redactor } from "./platform/secrets/redactor.ts";
 import { openEmbeddedPostgres } from "./platform/store/embedded-postgres.ts";
+import { keepPostgres } from "./platform/store/keep-postgres.ts";
 import { openStore } from "./platform/store/store.ts";
 import { openTelemetryStore } from "./platform/telemetry/clickhouse.ts";
 import { telemetryHttp } from "./platform/telemetry/ingest/http.ts";
@@ -53,6 +54,7 @@ import { TsdevError } from "./sdk/errors.ts";
 const root = dirname(fileURLToPath(import.meta.url));
 const registerUrl = pathToFileURL(join(root, "sdk/register.ts")).href;
 const analysisEveryMs = 60_000;
+const unfinishedEveryMs = 15_000;
 const wantedOtlpPort = 4318;
 
 export interface PlatformOptions {
@@ -97,6 +99,10 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
     ? { url: env.DATABASE_URL, adminUrl: env.DATABASE_URL, started: false, stop: async () => undefined }
     : await openEmbeddedPostgres({ directory: directory.join("postgres") });
   if (postgres.started) undo.push(() => postgres.stop());
+  const kept = env.DATABASE_URL
+    ? undefined
+    : keepPostgres({ directory: directory.join("postgres"), log: console.error });
+  undo.push(async () => kept?.close());
   const [store, telemetry] = await Promise.all([
     openStore({ url: postgres.url }),
     openTelemetryStore(
@@ -195,6 +201,7 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
     url: environmentUrl,
   });
   const deployer = new Deployer({
+    directory: directory.path,
     db,
     deployments,
     releases,
@@ -378,6 +385,9 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
     for (const { name } of lost) console.error(`nothing new of ${name} is deployed: ${notConnected().message}`);
   }
   const analysis = setInterval(() => void analyzeEverything(), analysisEveryMs).unref();
+  // what it throws (the database is away) is tried again the next time
+  const unfinished = setInterval(() => void deployments.enqueueUnfinished().catch(() => undefined), unfinishedEveryMs);
+  unfinished.unref();
 
   async function onFoundPush(push: UnrecordedPush, pushedBy: string): Promise<void> {
     const { branch, before, after, message, cause } = push;
@@ -440,6 +450,7 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
     },
     close: async ({ all }) => {
       clearInterval(analysis);
+      clearInterval(unfinished);
       stop.abort();
       await queue.close();
       await processes.endOwned();
@@ -451,6 +462,7 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
       else await runtime.close();
       await telemetry.close();
       await store.close();
+      await kept?.close();
       if (all) await postgres.stop();
       await directory.release();
     },

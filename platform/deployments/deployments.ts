@@ -110,6 +110,20 @@ export class Deployments {
     return made;
   }
 
+  /**
+   * Sees to it that every deployment that is not settled is in the queue, oldest first. After a start, and now and then:
+   * a job that failed each time (a full disk, a database that was away) is not lost with it.
+   */
+  async enqueueUnfinished(): Promise<void> {
+    const rows = await this.#db
+      .selectFrom("deployments")
+      .select("id")
+      .where("status", "in", ["queued", "building", "starting"])
+      .orderBy("created_at")
+      .execute();
+    for (const { id } of rows) await this.enqueue(id);
+  }
+
   /** Puts the wake-up for a deployment into the queue; safe to repeat. */
   async enqueue(id: string): Promise<void> {
     await this.#queue.add(deploymentQueue, { id, data: { deploymentId: id } });

@@ -26,6 +26,8 @@ const attempts = 5;
 const backoff = { type: "exponential", delay: 500 } as const;
 /** How long `close` waits for handlers that were told to stop; their jobs go to the next start. */
 const closeLimitMs = 10_000;
+/** A connection that fails again and again in the same way is told of once. */
+const sameFailureMs = 10_000;
 
 /** What a failed job leaves: nothing waits for it any more. */
 export type QueueLog = (event: { queue: string; job: string | null; message: string; error: unknown }) => void;
@@ -63,6 +65,7 @@ class BullMqQueue implements Queue {
   readonly #workers: AnyWorker[] = [];
   readonly #stopping = new AbortController();
   readonly #running = new Map<string, Promise<void>>();
+  #lastFailure = { text: "", at: 0 };
 
   constructor(where: { postgresUrl: string } | { redisUrl: string }, log: QueueLog) {
     this.#where = where;
@@ -178,6 +181,12 @@ class BullMqQueue implements Queue {
   #report(queue: string, job: string | null, message: string, error: unknown): void {
     // Connections that end while we close are no news.
     if (job === null && this.#stopping.signal.aborted) return;
+    if (job === null) {
+      const text = `${message}: ${error instanceof Error ? error.message : String(error)}`;
+      const repeated = text === this.#lastFailure.text && performance.now() < this.#lastFailure.at + sameFailureMs;
+      this.#lastFailure = { text, at: performance.now() };
+      if (repeated) return;
+    }
     this.#log({ queue, job, message, error });
   }
 
@@ -198,7 +207,7 @@ function bullId(id: string): string {
 
 const logToStderr: QueueLog = ({ queue, job, message, error }) => {
   const about = job === null ? queue : `${queue} ${job}`;
-  console.error(
-    `queue ${about}: ${message}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
-  );
+  // where a connection broke says nothing, where a handler did says everything
+  const shown = error instanceof Error ? ((job && error.stack) ?? error.message) : String(error);
+  console.error(`queue ${about}: ${message}: ${shown}`);
 };

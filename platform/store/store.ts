@@ -26,7 +26,14 @@ export async function openStore(options: { url: string }): Promise<Store> {
   const pool = new pg.Pool({ connectionString: options.url, max: 20, connectionTimeoutMillis: 10_000 });
   // An idle connection that breaks (the server restarts) is replaced at the next query; without this it ends the process.
   pool.on("error", () => {});
-  const db = new Kysely<DatabaseSchema>({ dialect: new PostgresDialect({ pool }) });
+  let opened = false;
+  const connect = () =>
+    pool.connect().catch((cause: unknown) => {
+      throw opened ? away(cause) : cause;
+    });
+  const db = new Kysely<DatabaseSchema>({
+    dialect: new PostgresDialect({ pool: { options: pool.options, connect, end: () => pool.end() } }),
+  });
   try {
     const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
     const { error } = await migrator.migrateToLatest();
@@ -41,7 +48,17 @@ export async function openStore(options: { url: string }): Promise<Store> {
       cause,
     });
   }
+  opened = true;
   return { db, url: options.url, close: () => db.destroy() };
+}
+
+/** The server went away after it had been there: whoever asks is told, and may ask again. */
+function away(cause: unknown): TsdevError {
+  return new TsdevError("unavailable", {
+    message: `the platform's database is away: ${describe(cause)}`,
+    fix: "try again in a moment; the platform's log says more",
+    cause,
+  });
 }
 
 function describe(cause: unknown): string {
