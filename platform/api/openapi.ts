@@ -1,6 +1,11 @@
 // OpenAPI 3.1 of the HTTP face, derived from the operation registry.
 import { z } from "zod";
-import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from "zod-openapi";
+import {
+  createDocument,
+  type ZodOpenApiObject,
+  type ZodOpenApiOperationObject,
+  type ZodOpenApiPathsObject,
+} from "zod-openapi";
 import type { Operation } from "../../sdk/operation.ts";
 import { ErrorShape } from "../deployments/deployment.ts";
 
@@ -40,7 +45,7 @@ export function openApiDocument(operations: Operation[], options: { url: string;
       paths[pathOf(operation)] = { post: described };
     }
   }
-  return createDocument({
+  const document: ZodOpenApiObject = {
     openapi: "3.1.0",
     info: {
       title: "tsdev",
@@ -53,5 +58,13 @@ export function openApiDocument(operations: Operation[], options: { url: string;
     components: { securitySchemes: { token: { type: "http", scheme: "bearer" } } },
     tags: [...new Set(operations.map((one) => one.name.split(".")[0] ?? "other"))].map((name) => ({ name })),
     paths,
+  };
+  return createDocument(document, {
+    override: ({ jsonSchema }) => {
+      // OpenAPI knows no such keyword; its extensions begin with x-
+      if (!("sensitive" in jsonSchema)) return;
+      (jsonSchema as Record<string, unknown>)["x-sensitive"] = jsonSchema.sensitive;
+      delete jsonSchema.sensitive;
+    },
   });
 }

@@ -9,7 +9,7 @@ import {
   type Progress,
   roles,
 } from "../../sdk/operation.ts";
-import type { Audit } from "../identity/audit.ts";
+import type { Audit, AuditEntry, EndAudit } from "../identity/audit.ts";
 import type { Redactor } from "../secrets/redactor.ts";
 
 export interface CallOptions {
@@ -58,24 +58,17 @@ export class OperationRegistry {
     });
   }
 
-  /** Calls an operation that answers once. Throws TsdevErrors only. */
+  /** Calls an operation that answers once. Throws TsdevErrors only; no known secret is in the answer or in the error. */
   async call(name: string, input: unknown, options: CallOptions): Promise<unknown> {
     const operation = this.get(name);
     if (operation.kind !== "call") {
       throw new TsdevError("invalid_input", { message: `${name} is a stream`, fix: "ask for it as a stream (SSE)" });
     }
-    const { parsed, context } = this.#admit(operation, input, options);
-    try {
-      const output = await operation.handler(parsed, context);
-      const checked = operation.output.safeParse(output);
+    return this.#audited(operation, input, options, async ({ parsed, context }) => {
+      const checked = operation.output.safeParse(await operation.handler(parsed, context));
       if (!checked.success) throw outputError(name, checked.error);
-      await this.#record(operation, parsed, options, null);
-      return checked.data;
-    } catch (thrown) {
-      const error = TsdevError.from(thrown);
-      await this.#record(operation, parsed, options, error);
-      throw this.#clean(error);
-    }
+      return this.#redactor.redactDeep(checked.data);
+    });
   }
 
   /** Calls a stream operation; the iteration ends when the caller's signal aborts. */
@@ -85,17 +78,57 @@ export class OperationRegistry {
       yield await this.call(name, input, options);
       return;
     }
-    const { parsed, context } = this.#admit(operation, input, options);
     try {
-      for await (const value of operation.handler(parsed, context)) yield operation.output.parse(value);
+      const { parsed, context } = await this.#admit(operation, input, options);
+      for await (const value of operation.handler(parsed, context)) {
+        const checked = operation.output.safeParse(value);
+        if (!checked.success) throw outputError(name, checked.error);
+        yield this.#redactor.redactDeep(checked.data);
+      }
     } catch (thrown) {
       throw this.#clean(TsdevError.from(thrown));
     }
   }
 
-  #admit(operation: Operation, input: unknown, options: CallOptions): { parsed: object; context: OperationContext } {
+  /** Throws what `call` or `stream` would throw before the handler runs: a face can refuse before it begins its answer. */
+  async check(name: string, input: unknown, options: CallOptions): Promise<void> {
+    await this.#admit(this.get(name), input, options);
+  }
+
+  /** Runs the work of an operation; a write is in the audit log before it begins, and its end is noted. */
+  async #audited<T>(
+    operation: Operation,
+    input: unknown,
+    options: CallOptions,
+    work: (admitted: { parsed: object; context: OperationContext }) => Promise<T>,
+  ): Promise<T> {
+    let end: EndAudit = async () => undefined;
+    try {
+      const admitted = await this.#admit(operation, input, options);
+      if (operation.access.effect !== "read") {
+        end = await this.#audit(this.#entry(operation, admitted.parsed, options, "started", null));
+      }
+      const result = await work(admitted);
+      await end("done", null);
+      return result;
+    } catch (thrown) {
+      const error = this.#clean(TsdevError.from(thrown));
+      // what went wrong is worth more to the caller than that it could not be noted
+      await end("failed", error.code).catch((failure) => console.error("audit log:", failure));
+      throw error;
+    }
+  }
+
+  async #admit(
+    operation: Operation,
+    input: unknown,
+    options: CallOptions,
+  ): Promise<{ parsed: object; context: OperationContext }> {
     const { principal } = options;
     if (roles.indexOf(principal.role) < roles.indexOf(operation.access.role)) {
+      if (operation.access.effect !== "read") {
+        await this.#audit(this.#entry(operation, null, options, "failed", "forbidden"));
+      }
       throw new TsdevError("forbidden", {
         message: `${operation.name} needs the role ${operation.access.role}, ${principal.name} has ${principal.role}`,
         fix: "use a token of a member with that role",
@@ -103,43 +136,54 @@ export class OperationRegistry {
     }
     const checked = operation.input.safeParse(input ?? {});
     if (!checked.success) throw inputError(operation.name, checked.error);
+    const progress = options.progress;
     const context: OperationContext = {
       principal,
       face: options.face,
       signal: options.signal ?? new AbortController().signal,
-      progress: options.progress ?? (() => undefined),
+      progress: (event) => progress?.(this.#redactor.redactDeep(event)),
     };
     return { parsed: checked.data, context };
   }
 
-  async #record(operation: Operation, input: object, options: CallOptions, error: TsdevError | null): Promise<void> {
-    if (operation.access.effect === "read") return;
-    await this.#audit({
-      principal: options.principal,
-      operation: operation.name,
-      face: options.face,
-      input: withoutSensitive(operation.input, JSON.parse(this.#redactor.redact(JSON.stringify(input)))),
-      outcome: error ? "failed" : "done",
-      errorCode: error?.code ?? null,
-    });
+  #entry(
+    operation: Operation,
+    input: object | null,
+    { principal, face }: CallOptions,
+    outcome: AuditEntry["outcome"],
+    errorCode: AuditEntry["errorCode"],
+  ): AuditEntry {
+    const kept = input && (this.#redactor.redactDeep(withoutSensitive(operation.input, input)) as object);
+    return { principal, operation: operation.name, face, input: kept, outcome, errorCode };
   }
 
   #clean(error: TsdevError): TsdevError {
-    const message = this.#redactor.redact(error.message);
-    return message === error.message
-      ? error
-      : new TsdevError(error.code, { message, fix: error.fix, path: error.path });
+    const shape = error.toJSON();
+    const clean = this.#redactor.redactDeep(shape);
+    return JSON.stringify(clean) === JSON.stringify(shape) ? error : new TsdevError(error.code, clean);
   }
 }
 
-/** The input without the fields whose contract is marked `.meta({ sensitive: true })`. */
-function withoutSensitive(contract: z.ZodType, value: unknown): object {
-  if (!(contract instanceof z.ZodObject) || typeof value !== "object" || value === null) return value as object;
-  const shape = contract.shape as Record<string, z.ZodType>;
+/** The input without the fields, at any depth, whose contract is marked `.meta({ sensitive: true })`. */
+function withoutSensitive(contract: z.ZodType, value: unknown): unknown {
+  let inner = contract;
+  while (inner.meta()?.sensitive !== true && wraps(inner)) inner = inner.unwrap() as z.ZodType;
+  if (inner.meta()?.sensitive === true) return value === undefined ? undefined : "[redacted]";
+  if (inner instanceof z.ZodArray && Array.isArray(value)) {
+    return value.map((item) => withoutSensitive(inner.element as z.ZodType, item));
+  }
+  if (!(inner instanceof z.ZodObject) || typeof value !== "object" || value === null) return value;
+  const shape = inner.shape as Record<string, z.ZodType | undefined>;
   return Object.fromEntries(
-    Object.entries(value).map(([key, inner]) => [key, shape[key]?.meta()?.sensitive === true ? "[redacted]" : inner]),
+    Object.entries(value).map(([key, part]) => [key, shape[key] ? withoutSensitive(shape[key], part) : part]),
   );
 }
+
+const wraps = (contract: z.ZodType) =>
+  contract instanceof z.ZodOptional ||
+  contract instanceof z.ZodNullable ||
+  contract instanceof z.ZodDefault ||
+  contract instanceof z.ZodPrefault;
 
 function inputError(name: string, error: z.ZodError): TsdevError {
   const issue = error.issues[0];

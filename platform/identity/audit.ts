@@ -10,16 +10,19 @@ export interface AuditEntry {
   face: Face;
   /** Already without secrets. */
   input: object | null;
-  outcome: "done" | "failed";
+  /** `started` stays where the control plane was killed before the end, or is still at it. */
+  outcome: "started" | "done" | "failed";
   errorCode: ErrorCode | null;
 }
 
-export type Audit = (entry: AuditEntry) => Promise<void>;
+/** Keeps an entry; the function it answers with says how what was started ended. */
+export type Audit = (entry: AuditEntry) => Promise<EndAudit>;
+export type EndAudit = (outcome: "done" | "failed", errorCode: ErrorCode | null) => Promise<void>;
 
 /** An audit log in the store. */
 export function storeAudit(db: Kysely<DatabaseSchema>): Audit {
   return async ({ principal, operation, face, input, outcome, errorCode }) => {
-    await db
+    const { id } = await db
       .insertInto("audit_log")
       .values({
         organization_id: principal.organizationId,
@@ -31,6 +34,10 @@ export function storeAudit(db: Kysely<DatabaseSchema>): Audit {
         outcome,
         error_code: errorCode,
       })
-      .execute();
+      .returning("id")
+      .executeTakeFirstOrThrow();
+    return async (ended, code) => {
+      await db.updateTable("audit_log").set({ outcome: ended, error_code: code }).where("id", "=", id).execute();
+    };
   };
 }

@@ -75,10 +75,7 @@ export class Variables {
       value: this.#masterKey.open(row.value_encrypted, `${environmentId}:${row.name}`),
       secret: row.secret,
     }));
-    this.#redactor.set(
-      environmentId,
-      variables.filter((variable) => variable.secret).map((variable) => variable.value),
-    );
+    this.#redactor.learn(variables.filter((variable) => variable.secret).map((variable) => variable.value));
     return variables;
   }
 

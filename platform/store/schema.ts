@@ -202,7 +202,7 @@ export interface AuditLogTable {
   face: string;
   /** The input with secrets replaced. */
   input: NullableJson<object>;
-  /** done or failed */
+  /** started, then done or failed */
   outcome: string;
   error_code: string | null;
   at: Time;
