@@ -122,7 +122,9 @@ function Body({ suggestion }: { suggestion: Suggestion }) {
               <Cause suggestion={suggestion} />
             </header>
             <p className="panel-body soft">
-              {suggestion.declined ? "There is no patch for it." : "A patch is being made; it shows up here."}
+              {suggestion.declined
+                ? "It is changed by hand; why no patch was made stands above."
+                : "A patch is being made; it shows up here."}
             </p>
           </section>
         )}
