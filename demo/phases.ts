@@ -1,5 +1,5 @@
 // Phases: runs the demo's steps one after the other, live on a terminal and as plain lines on stderr elsewhere.
-import { Listr } from "listr2";
+import { Listr, PRESET_TIMER } from "listr2";
 import { say } from "../cli/output.ts";
 
 export interface Phase {
@@ -20,9 +20,7 @@ export async function runPhases(options: { plain: boolean }, phases: Phase[]): P
         task.output = clip(message);
       }).then(() => undefined),
   }));
-  await new Listr(tasks, {
-    rendererOptions: { timer: { condition: true, field: (ms) => `${(ms / 1000).toFixed(1)} s` } },
-  } as object).run();
+  await new Listr(tasks, { rendererOptions: { timer: PRESET_TIMER } }).run();
 }
 
 async function runPlainly(phases: Phase[]): Promise<void> {
