@@ -35,6 +35,8 @@ const measures: Record<string, ProofMeasure> = {
   "flaky-step": "failures",
   "parallel-steps": "time",
 };
+/** The condition of a suggestion that was not declined by a codemod but came to a fault of ours. */
+const failed = "failed";
 const lookBackMs = 24 * 3600 * 1000;
 const hourMs = 3600 * 1000;
 
@@ -108,7 +110,7 @@ export class Pipeline {
     if (!row) return;
     if (row.state === "snoozed" && row.snoozed_until && row.snoozed_until.getTime() > Date.now()) return;
     if (row.state === "snoozed") await this.#parts.suggestions.change(id, { state: "open", snoozedUntil: null });
-    if (row.state === "open" || row.state === "snoozed") await this.#offer(row, signal);
+    if (row.state === "open" || row.state === "snoozed") await this.#offerOrSay(row, signal);
     else if (row.state === "pull-request") await this.#follow(row);
     else if (row.state === "merged") await this.#judge(row);
   }
@@ -148,6 +150,23 @@ export class Pipeline {
     for (const row of rows) await this.#follow(row);
   }
 
+  /** A fault on the way is shown with the suggestion; the next analysis tries again. */
+  async #offerOrSay(row: SuggestionRow, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#offer(row, signal);
+    } catch (thrown) {
+      if (signal.aborted) throw thrown;
+      const { finding } = await this.#parts.suggestions.describe(row);
+      const { message, fix } = TsdevError.from(thrown);
+      const { detector, fingerprint, file, line } = finding;
+      const reason = `patching or proving failed: ${message} (${fix}); it is tried again at the next analysis`;
+      await this.#parts.suggestions.change(row.id, {
+        declined: { detector, fingerprint, file, line, condition: failed, reason },
+      });
+      throw thrown;
+    }
+  }
+
   async #offer(row: SuggestionRow, signal: AbortSignal): Promise<void> {
     const place = await this.#place(row);
     const patch = await this.#patch(row, place);
@@ -160,7 +179,8 @@ export class Pipeline {
   async #patch(row: SuggestionRow, place: PlaceRows): Promise<Patch | null> {
     const { suggestions, git, databases, sqlTypes } = this.#parts;
     const known = await suggestions.describe(row);
-    if (known.declined) return null;
+    if (known.declined && known.declined.condition !== failed) return null;
+    if (known.declined) await suggestions.change(row.id, { declined: null });
     if (known.patch) return known.patch;
     this.#tell(row, `patching ${known.finding.file ?? known.finding.title}`);
     const read = (path: string) => git.of(place.project).file(place.project.git_location, row.base_commit, path);
