@@ -7,6 +7,9 @@ import { methods } from "./methods.ts";
 type Content<R, Type extends string> = R extends { content: { [T in Type]: infer C } } ? C : never;
 type Answer<N extends keyof operations, Type extends string> = Content<operations[N]["responses"][200], Type>;
 
+/** The generated types say never where an operation takes nothing. */
+type Query<Q> = [Q] extends [never] ? Record<string, never> : Q;
+
 /** Names of operations that yield a stream of values. */
 export type StreamName = {
   [N in keyof operations]: Answer<N, "text/event-stream"> extends never ? never : N;
@@ -18,7 +21,7 @@ export type CallName = Exclude<keyof operations, StreamName>;
 /** What an operation takes. */
 export type Input<N extends keyof operations> = operations[N] extends { requestBody: infer B }
   ? Content<B, "application/json">
-  : NonNullable<operations[N]["parameters"]["query"]>;
+  : Query<NonNullable<operations[N]["parameters"]["query"]>>;
 
 /** What an operation answers, for example `Output<"deployments.get">`. */
 export type Output<N extends CallName> = Answer<N, "application/json">;

@@ -7,7 +7,6 @@ import { pushFolder } from "../cli/git-push.ts";
 import { type Partners, startPartners } from "../examples/shop/partners/partners.ts";
 import { driveTraffic, type TrafficResult } from "../examples/shop/traffic/traffic.ts";
 import type { Deployment } from "../platform/deployments/deployment.ts";
-import type { Project } from "../platform/projects/project.ts";
 import { TsdevError } from "../sdk/errors.ts";
 import { PlatformProcess } from "./platform-process.ts";
 import { type Progress, readProgress, writeProgress } from "./progress-file.ts";
@@ -66,7 +65,7 @@ export class Demo {
 
   /** Pushes the shop and waits until it is live; answers its first deployment. */
   async deploy(tell: Tell): Promise<Deployment> {
-    const { project } = await this.#client.call<{ project: Project }>("projects.create", {
+    const { project } = await this.#client.call("projects.create", {
       name: projectName,
       settings: { pullRequests: { automatic: true, maxOpen: 5, perHour: 20 } },
     });
@@ -108,7 +107,7 @@ export class Demo {
   }
 
   async spans(): Promise<number> {
-    const { spans } = await this.#client.call<{ spans: number }>("traces.count", where, { read: true });
+    const { spans } = await this.#client.call("traces.count", where);
     return spans;
   }
 
@@ -168,16 +167,10 @@ export class Demo {
 
   async pullRequests(): Promise<{ number: number; branch: string; state: string; comments: number }[]> {
     const project = { project: projectName };
-    const { pullRequests } = await this.#client.call<{
-      pullRequests: { number: number; head: string; state: string }[];
-    }>("pulls.list", project, { read: true });
+    const { pullRequests } = await this.#client.call("pulls.list", project);
     return Promise.all(
       pullRequests.map(async ({ number, head, state }) => {
-        const { comments } = await this.#client.call<{ comments: unknown[] }>(
-          "pulls.get",
-          { ...project, number },
-          { read: true },
-        );
+        const { comments } = await this.#client.call("pulls.get", { ...project, number });
         return { number, branch: head, state, comments: comments.length };
       }),
     );
@@ -188,7 +181,7 @@ export class Demo {
   }
 
   async loginLink(): Promise<string> {
-    return (await this.#client.call<{ url: string }>("identity.login", {})).url;
+    return (await this.#client.call("identity.login", {})).url;
   }
 
   async stop(): Promise<void> {
@@ -197,17 +190,11 @@ export class Demo {
   }
 
   async #inbox(): Promise<Inbox> {
-    return this.#client.call<Inbox>("suggestions.list", where, { read: true });
+    return this.#client.call("suggestions.list", where);
   }
 
   async #deployments(): Promise<Deployment[]> {
-    return (
-      await this.#client.call<{ deployments: Deployment[] }>(
-        "deployments.list",
-        { ...where, limit: 100 },
-        { read: true },
-      )
-    ).deployments;
+    return (await this.#client.call("deployments.list", { ...where, limit: 100 })).deployments;
   }
 
   async #waitFor(matches: (deployment: Deployment) => boolean, tell: Tell): Promise<Deployment> {
@@ -215,11 +202,7 @@ export class Demo {
       const found = (await this.#deployments()).find(matches);
       if (found) {
         const progress = (line: string) => tell(line);
-        const settled = await this.#client.call<Deployment>(
-          "deployments.wait",
-          { deployment: found.id },
-          { read: true, progress },
-        );
+        const settled = await this.#client.call("deployments.wait", { deployment: found.id }, { progress });
         if (settled.status === "live" || settled.status === "superseded") return settled;
         throw new TsdevError(
           settled.reason?.code ?? "internal",
@@ -232,8 +215,7 @@ export class Demo {
 
   async #watch(tell: Tell, signal: AbortSignal): Promise<void> {
     try {
-      for await (const event of this.#client.stream<{ message: string }>("suggestions.watch", where, signal))
-        tell(event.message);
+      for await (const event of this.#client.stream("suggestions.watch", where, signal)) tell(event.message);
     } catch {
       // only a live line for people; what counts is asked for by polling
     }

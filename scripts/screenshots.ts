@@ -6,7 +6,6 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import type { Suggestion } from "../agents/suggestions/suggestion.ts";
 import { Client } from "../cli/client.ts";
-import type { Project } from "../platform/projects/project.ts";
 import { openBrowser } from "./browser.ts";
 
 const usage = "usage: node scripts/screenshots.ts (--data DIR | --url URL --token TOKEN) [--out DIR] [--dark]";
@@ -47,12 +46,12 @@ async function fontSettings(folder: string): Promise<string> {
 
 const platform = await address();
 const client = new Client(platform);
-const { projects } = await client.call<{ projects: Project[] }>("projects.list", {}, { read: true });
+const { projects } = await client.call("projects.list", {});
 const suggestions: Suggestion[] = [];
 for (const project of projects) {
   for (const environment of project.environments) {
     const where = { project: project.name, environment: environment.name };
-    const list = await client.call<{ suggestions: Suggestion[] }>("suggestions.list", where, { read: true });
+    const list = await client.call("suggestions.list", where);
     suggestions.push(...list.suggestions);
   }
 }
@@ -63,7 +62,7 @@ if (!proven) {
   process.stderr.write("there is no proven suggestion to show yet; run `npm run demo` first\n");
   process.exit(1);
 }
-const { url: login } = await client.call<{ url: string }>("identity.login", {});
+const { url: login } = await client.call("identity.login", {});
 
 const folder = await mkdtemp(join(tmpdir(), "tsdev-screenshots-"));
 await mkdir(values.out, { recursive: true });

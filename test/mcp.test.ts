@@ -361,9 +361,7 @@ async function setVariables(...names: string[]): Promise<void> {
 }
 
 async function variableNames(): Promise<string[]> {
-  const { variables } = await platform.client.call<{ variables: { name: string }[] }>("variables.list", where, {
-    read: true,
-  });
+  const { variables } = await platform.client.call("variables.list", where);
   return variables.map(({ name }) => name).toSorted();
 }
 

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { mkdtemp, realpath, rm } from "node:fs/promises";
+import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
@@ -110,15 +111,13 @@ export class PlatformProcess {
   }
 
   async project(name: string): Promise<Project> {
-    return (await this.client.call<{ project: Project }>("projects.create", { name })).project;
+    return (await this.client.call("projects.create", { name })).project;
   }
 
   /** Newest first. */
   async deployments(project: string): Promise<Deployment[]> {
     const where = { project, environment: "production", limit: 100 };
-    const { deployments } = await this.client.call<{ deployments: Deployment[] }>("deployments.list", where, {
-      read: true,
-    });
+    const { deployments } = await this.client.call("deployments.list", where);
     return deployments;
   }
 
@@ -159,6 +158,27 @@ export async function run(
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     }),
   );
+}
+
+/** Runs the command line, with no platform of this machine's user in its sight. */
+export function tsdev(args: string[], options: { cwd?: string; env?: Record<string, string> } = {}): Promise<Said> {
+  const env = { XDG_STATE_HOME: join(tmpdir(), "tsdev-no-state"), ...options.env };
+  return run([process.execPath, join(dirname(serve), "cli/tsdev.js"), ...args], { cwd: tmpdir(), ...options, env });
+}
+
+/** One request through the router, to the host given. */
+export function ask(routerUrl: string, host: string, path = "/"): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    const { port } = new URL(routerUrl);
+    request({ host: "127.0.0.1", port, path, headers: { host }, agent: false }, (response) => {
+      let body = "";
+      response.on("data", (chunk) => (body += chunk));
+      response.on("error", reject);
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, body }));
+    })
+      .on("error", reject)
+      .end();
+  });
 }
 
 async function said(child: ChildProcess): Promise<Said> {

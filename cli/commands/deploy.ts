@@ -1,13 +1,14 @@
 // deploy: push a folder, or take what is on GitHub, then follow the deployment until it is live or has failed.
 import { resolve } from "node:path";
-import type { Deployment } from "../../platform/deployments/deployment.ts";
-import type { Project } from "../../platform/projects/project.ts";
+import type { Output } from "../../client/client.ts";
 import { TsdevError } from "../../sdk/errors.ts";
 import { Client, findPlatform, readLink, writeLink } from "../client.ts";
 import { pushFolder } from "../git-push.ts";
 import { bold, dim, print, say } from "../output.ts";
 import { projectName } from "../project-name.ts";
 import type { EnvironmentFlags } from "./operate.ts";
+
+type Project = Output<"projects.get">;
 
 interface DeployFlags extends EnvironmentFlags {
   overwrite: boolean;
@@ -19,7 +20,7 @@ export async function deploy(dir: string, flags: DeployFlags): Promise<void> {
   const folder = resolve(dir);
   const client = new Client(await findPlatform(flags.data));
   const name = await projectName(flags.project, folder);
-  const { project } = await client.call<{ project: Project }>("projects.create", {
+  const { project } = await client.call("projects.create", {
     name,
     ...(flags.repository === undefined ? {} : { repository: flags.repository }),
   });
@@ -37,11 +38,7 @@ export async function deploy(dir: string, flags: DeployFlags): Promise<void> {
     project.gitHost === "local"
       ? await pushAndAsk(client, folder, project, branch, flags)
       : await askForHead(client, folder, project, branch, where);
-  const settled = await client.call<Deployment>(
-    "deployments.wait",
-    { deployment: id },
-    { read: true, progress: (line) => say(dim(line)) },
-  );
+  const settled = await client.call("deployments.wait", { deployment: id }, { progress: (line) => say(dim(line)) });
   if (settled.status !== "live" && settled.status !== "superseded") {
     throw new TsdevError(
       settled.reason?.code ?? "internal",
@@ -75,9 +72,11 @@ async function pushAndAsk(
   await writeLink(folder, next).catch(() => undefined);
   say(dim(`pushed ${pushed.commit.slice(0, 7)} to ${branch}`));
 
-  const { deployments } = await client.call<{ deployments: Deployment[] }>("deployments.list", where, { read: true });
+  const { deployments } = await client.call("deployments.list", where);
   const asked = deployments.find((one) => one.commit === pushed.commit && pushed.moved);
-  return (asked ?? (await client.call<Deployment>("deployments.redeploy", where))).id;
+  if (asked) return asked.id;
+  // the head, not what is live: after a rollback that is an older commit
+  return (await client.call("deployments.deploy", { ...where, wait: false })).deployment.id;
 }
 
 /** Nothing is pushed to GitHub from here, where only the platform's own token is known: what is there is deployed. */
@@ -89,7 +88,7 @@ async function askForHead(
   where: { project: string; environment: string },
 ): Promise<string> {
   await writeLink(folder, { project: project.name }).catch(() => undefined);
-  const asked = await client.call<{ deployment: Deployment }>("deployments.deploy", { ...where, wait: false });
+  const asked = await client.call("deployments.deploy", { ...where, wait: false });
   say(dim(`${asked.deployment.commit.slice(0, 7)} is the head of ${branch} at ${project.git}; push there what is new`));
   return asked.deployment.id;
 }

@@ -1,7 +1,9 @@
 // logs: the log of an environment, now and as it goes on.
-import type { LogRecord } from "../../platform/telemetry/trace.ts";
+import type { Value } from "../../client/client.ts";
 import { colored, dim } from "../output.ts";
 import { type EnvironmentFlags, place } from "./operate.ts";
+
+type LogRecord = Value<"logs.follow">;
 
 interface LogFlags extends EnvironmentFlags {
   follow: boolean;
@@ -26,17 +28,12 @@ export async function logs(flags: LogFlags): Promise<void> {
     const abort = new AbortController();
     process.once("SIGINT", () => abort.abort());
     try {
-      for await (const record of client.stream<LogRecord>("logs.follow", filter, abort.signal))
-        show(record, flags.json);
+      for await (const record of client.stream("logs.follow", filter, abort.signal)) show(record, flags.json);
     } catch (error) {
       if (!abort.signal.aborted) throw error;
     }
     return;
   }
-  const { records } = await client.call<{ records: LogRecord[] }>(
-    "logs.search",
-    { ...filter, limit: flags.limit },
-    { read: true },
-  );
+  const { records } = await client.call("logs.search", { ...filter, limit: flags.limit });
   for (const record of records) show(record, flags.json);
 }

@@ -1,5 +1,4 @@
 // Commands that call one operation and show what it answers: deployments, rollback, scale, env, open.
-import type { Deployment } from "../../platform/deployments/deployment.ts";
 import { TsdevError } from "../../sdk/errors.ts";
 import { Client, findPlatform } from "../client.ts";
 import { colored, dim, print, table } from "../output.ts";
@@ -36,7 +35,7 @@ export function statusText(status: string): string {
 
 export async function deployments(flags: EnvironmentFlags): Promise<void> {
   const { client, where } = await place(flags);
-  const output = await client.call<{ deployments: Deployment[] }>("deployments.list", where, { read: true });
+  const output = await client.call("deployments.list", where);
   print(output, flags, ({ deployments: list }) =>
     table(
       ["deployment", "status", "commit", "cause", "seconds", "message"],
@@ -54,7 +53,7 @@ export async function deployments(flags: EnvironmentFlags): Promise<void> {
 
 export async function rollback(deployment: string | undefined, flags: EnvironmentFlags): Promise<void> {
   const { client, where } = await place(flags);
-  const output = await client.call<Deployment>("deployments.rollback", { ...where, deployment });
+  const output = await client.call("deployments.rollback", { ...where, deployment });
   print(
     output,
     flags,
@@ -64,7 +63,7 @@ export async function rollback(deployment: string | undefined, flags: Environmen
 
 export async function scale(flags: EnvironmentFlags & { replicas: number }): Promise<void> {
   const { client, where } = await place(flags);
-  const output = await client.call<Deployment>("deployments.scale", { ...where, replicas: flags.replicas });
+  const output = await client.call("deployments.scale", { ...where, replicas: flags.replicas });
   const running = output.instances.filter(({ state }) => state !== "draining" && state !== "exited").length;
   print(output, flags, (one) => `${one.service}: ${running} ${running === 1 ? "instance" : "instances"}`);
 }
@@ -80,7 +79,7 @@ export async function variables(assignments: string[], flags: EnvironmentFlags &
         fix: "write, for example, API_URL=https://example.com",
       });
     });
-    const output = await client.call<{ names: string[] }>("variables.set", {
+    const output = await client.call("variables.set", {
       ...where,
       variables: Object.fromEntries(pairs),
       secret: !flags.plain,
@@ -88,9 +87,7 @@ export async function variables(assignments: string[], flags: EnvironmentFlags &
     print(output, flags, ({ names }) => `set ${names.join(", ")}; they reach the next deployment`);
     return;
   }
-  const output = await client.call<{ variables: { name: string; secret: boolean }[] }>("variables.list", where, {
-    read: true,
-  });
+  const output = await client.call("variables.list", where);
   print(output, flags, ({ variables: list }) =>
     table(
       ["name", ""],
@@ -101,5 +98,5 @@ export async function variables(assignments: string[], flags: EnvironmentFlags &
 
 export async function openDashboard(flags: PlatformFlags): Promise<void> {
   const client = new Client(await findPlatform(flags.data));
-  print(await client.call<{ url: string }>("identity.login", {}), flags, ({ url }) => url);
+  print(await client.call("identity.login", {}), flags, ({ url }) => url);
 }

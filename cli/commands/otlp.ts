@@ -5,7 +5,7 @@ import { type EnvironmentFlags, place } from "./operate.ts";
 export async function otlp(flags: EnvironmentFlags): Promise<void> {
   const { client, where } = await place(flags);
   await client.call("projects.create", { name: where.project });
-  const { token } = await client.call<{ token: string }>("identity.ingestToken", where);
+  const { token } = await client.call("identity.ingestToken", where);
   // an app may resolve localhost to ::1, where nothing listens
   const endpoint = client.address.url.replace("//localhost:", "//127.0.0.1:");
   const variables = {

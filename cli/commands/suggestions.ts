@@ -1,7 +1,6 @@
 // suggestions: the inbox in the terminal; list, show, apply, dismiss, snooze.
 
-import type { Suggestion } from "../../agents/suggestions/suggestion.ts";
-import type { Rejection } from "../../analyzers/finding.ts";
+import type { Output } from "../../client/client.ts";
 import { TsdevError } from "../../sdk/errors.ts";
 import { Client, findPlatform } from "../client.ts";
 import { bold, colored, dim, print, table } from "../output.ts";
@@ -13,10 +12,8 @@ interface SuggestionFlags extends EnvironmentFlags {
   snooze?: number;
 }
 
-interface Inbox {
-  suggestions: Suggestion[];
-  rejections: Rejection[];
-}
+type Inbox = Output<"suggestions.list">;
+type Suggestion = Output<"suggestions.get">;
 
 export async function suggestions(id: string | undefined, flags: SuggestionFlags): Promise<void> {
   if (!id) {
@@ -28,7 +25,7 @@ export async function suggestions(id: string | undefined, flags: SuggestionFlags
       });
     }
     const { client, where } = await place(flags);
-    print(await client.call<Inbox>("suggestions.list", where, { read: true }), flags, inboxText);
+    print(await client.call("suggestions.list", where), flags, inboxText);
     return;
   }
   const client = new Client(await findPlatform(flags.data));
@@ -39,7 +36,7 @@ async function one(client: Client, suggestion: string, flags: SuggestionFlags): 
   if (flags.apply) return client.call("suggestions.apply", { suggestion });
   if (flags.dismiss) return client.call("suggestions.dismiss", { suggestion, reason: flags.dismiss });
   if (flags.snooze) return client.call("suggestions.snooze", { suggestion, days: flags.snooze });
-  return client.call("suggestions.get", { suggestion }, { read: true });
+  return client.call("suggestions.get", { suggestion });
 }
 
 function inboxText({ suggestions: list, rejections }: Inbox): string {

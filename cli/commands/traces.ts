@@ -1,7 +1,10 @@
 // traces: a list of traces, or the spans of one as a tree.
-import type { Span, Trace, TraceSummary } from "../../platform/telemetry/trace.ts";
+import type { Output } from "../../client/client.ts";
 import { colored, dim, print, table } from "../output.ts";
 import { type EnvironmentFlags, place } from "./operate.ts";
+
+type Trace = Output<"traces.get">;
+type Span = Trace["spans"][number];
 
 const slowMs = 100;
 
@@ -11,7 +14,7 @@ export async function traces(
 ): Promise<void> {
   const { client, where } = await place(flags);
   if (id) {
-    const trace = await client.call<Trace>("traces.get", { trace: id }, { read: true });
+    const trace = await client.call("traces.get", { trace: id });
     print(trace, flags, treeOf);
     return;
   }
@@ -21,7 +24,7 @@ export async function traces(
     ...(flags.error ? { errorsOnly: true } : {}),
     ...(flags.slow ? { slowerThanMs: slowMs } : {}),
   };
-  const output = await client.call<{ traces: TraceSummary[] }>("traces.search", filter, { read: true });
+  const output = await client.call("traces.search", filter);
   if (flags.slow) output.traces.sort((a, b) => b.durationMs - a.durationMs);
   print(output, flags, ({ traces: list }) =>
     table(
