@@ -11,6 +11,8 @@ import { openBrowser } from "./browser.ts";
 const usage = "usage: node scripts/screenshots.ts (--data DIR | --url URL --token TOKEN) [--out DIR] [--dark]";
 const width = 1280;
 const scale = 2;
+const margin = 32;
+const mostHeight = 1300;
 
 const { values } = parseArgs({
   options: {
@@ -77,16 +79,22 @@ try {
   await page.goto(login);
   await page.waitForURL("**/inbox");
   const shots = [
-    { name: "inbox", path: "/inbox", ready: ".suggestion-row" },
-    { name: "suggestion", path: `/suggestions/${proven.id}`, ready: '.diff [style*="light-dark"]' },
+    { name: "inbox", path: "/inbox", ready: ".suggestion-row", until: ".left-alone, .group" },
+    {
+      name: "suggestion",
+      path: `/suggestions/${proven.id}`,
+      ready: '.diff [style*="light-dark"]',
+      until: ".diff-panel",
+    },
   ];
-  for (const { name, path, ready } of shots) {
+  for (const { name, path, ready, until } of shots) {
     await page.goto(platform.url + path);
     await page.locator(ready).first().waitFor();
     const file = join(values.out, `${name}${values.dark ? "-dark" : ""}.png`);
     // of a long page the top that says it all
-    const height = await page.locator("main").evaluate((main) => Math.ceil(main.getBoundingClientRect().bottom));
-    await page.setViewportSize({ width, height: Math.min(height, 1100) });
+    const end = await page.locator(until).last().boundingBox();
+    const height = Math.ceil((end?.y ?? 0) + (end?.height ?? 0)) + margin;
+    await page.setViewportSize({ width, height: Math.min(height, mostHeight) });
     await page.screenshot({ path: file, animations: "disabled" });
     await page.setViewportSize({ width, height: 800 });
     process.stdout.write(`${file}\n`);
