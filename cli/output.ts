@@ -22,8 +22,8 @@ export const bold = (text: string) => styleText("bold", text, { stream: process.
 export const colored = (color: "red" | "green" | "yellow" | "cyan", text: string) =>
   styleText(color, text, { stream: process.stdout });
 
-/** A table without borders. */
-export function table(head: string[], rows: string[][]): string {
+/** A table without borders. `widths` limits columns, whose text is then wrapped. */
+export function table(head: string[], rows: string[][], options: { widths?: (number | null)[] } = {}): string {
   const none = Object.fromEntries(
     [
       "top",
@@ -45,6 +45,7 @@ export function table(head: string[], rows: string[][]): string {
   const made = new Table({
     head: head.map(dim),
     chars: { ...none, middle: "  " },
+    ...(options.widths ? { colWidths: options.widths, wordWrap: true } : {}),
     style: { head: [], border: [], "padding-left": 0, "padding-right": 0 },
   });
   made.push(...rows);

@@ -1,10 +1,12 @@
 // Report: the end of the demo for people; found and proven, left alone, and where to look next.
 
-import { claim } from "../agents/suggestions/pull-request-text.ts";
 import type { Suggestion } from "../agents/suggestions/suggestion.ts";
 import type { Rejection } from "../analyzers/finding.ts";
 import { bold, colored, dim, table } from "../cli/output.ts";
 import type { Deployment } from "../platform/deployments/deployment.ts";
+
+/** Columns of the reasons, so that a report fits a terminal of 110. */
+const whyWidth = 62;
 
 export interface ReportParts {
   deployment: Deployment;
@@ -25,24 +27,39 @@ function clock(seconds: number): string {
   return minutes > 0 ? `${minutes} m ${Math.round(seconds % 60)} s` : `${seconds.toFixed(1)} s`;
 }
 
+/** What was found, in few words. */
+function subject({ evidence }: Suggestion["finding"]): string {
+  switch (evidence.kind) {
+    case "n-plus-one":
+      return `N+1 in ${evidence.operation}`;
+    case "flaky-step":
+      return `flaky step ${evidence.node}`;
+    case "parallel-steps":
+      return `sequential steps in ${evidence.workflow}`;
+  }
+}
+
+/** The measure that the finding is about; the time beside it where that is another one. */
+function beforeAfter({ finding, proof, declined }: Suggestion): string {
+  if (!proof) return declined?.reason ?? "no patch";
+  const { roundTripsPerRequest: trips, failureRate, p50Ratio } = proof;
+  const time = `p50 ${p50Ratio.value.toFixed(2)} of before (${p50Ratio.low.toFixed(2)} to ${p50Ratio.high.toFixed(2)})`;
+  switch (finding.detector) {
+    case "n-plus-one":
+      return `${trips.before} → ${trips.after} queries a request\n${dim(time)}`;
+    case "flaky-step":
+      return `${(failureRate.before * 100).toFixed(1)} → ${(failureRate.after * 100).toFixed(1)} % of ${proof.requests} failed`;
+    case "parallel-steps":
+      return time;
+  }
+}
+
 function suggestionRow(item: Suggestion): string[] {
-  const { proof, finding } = item;
-  const result = proof ? claim(finding, proof) : (item.declined?.reason ?? "no patch");
-  const state = item.verdict
-    ? `merged, ${colored(item.verdict.result === "held" ? "green" : "red", item.verdict.result)}`
-    : item.state;
-  const interval = proof
-    ? dim(
-        `p50 ${proof.p50Ratio.value.toFixed(2)} of before (${proof.p50Ratio.low.toFixed(2)} to ${proof.p50Ratio.high.toFixed(2)})`,
-      )
-    : "";
-  const repeated = finding.detector === "parallel-steps";
-  return [
-    finding.title,
-    place(finding.file, finding.line),
-    repeated ? result : `${result}\n${interval}`,
-    item.pullRequest ? `#${item.pullRequest.number} ${state}` : state,
-  ];
+  const { finding, verdict, pullRequest } = item;
+  const held = verdict && `merged, ${colored(verdict.result === "held" ? "green" : "red", verdict.result)}`;
+  const state = held ?? (pullRequest ? pullRequest.state : item.state);
+  const offered = pullRequest ? `#${pullRequest.number} ${state}` : state;
+  return [`  ${subject(finding)}`, place(finding.file, finding.line), beforeAfter(item), offered];
 }
 
 export function report(parts: ReportParts): string {
@@ -63,13 +80,12 @@ export function report(parts: ReportParts): string {
       ],
     ),
     "",
-    bold("  Found and proven"),
-    table(["finding", "where", "before → after", "pull request"], parts.suggestions.map(suggestionRow)),
+    table([bold("  Found and proven"), "", "before → after", "pull request"], parts.suggestions.map(suggestionRow)),
     "",
-    bold("  Looked like it, left alone"),
     table(
-      ["what", "where", "why"],
-      parts.rejections.map((item) => [item.subject, place(item.file, item.line), item.reason]),
+      [bold("  Looked like it, left alone"), "", ""],
+      parts.rejections.map((item) => [`  ${item.subject}`, place(item.file, item.line), item.reason]),
+      { widths: [null, null, whyWidth] },
     ),
     "",
     `  Inbox ${parts.inbox}   MCP ${parts.mcp}`,
