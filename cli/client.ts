@@ -39,6 +39,8 @@ export async function readLink(folder: string): Promise<Link | null> {
 
 export async function writeLink(folder: string, link: Link): Promise<void> {
   await mkdir(dirname(linkPath(folder)), { recursive: true });
+  // the link is this machine's: it neither makes the work tree dirty nor gets into a commit
+  await writeFile(join(dirname(linkPath(folder)), ".gitignore"), "*\n");
   await writeFile(linkPath(folder), `${JSON.stringify(link, null, 2)}\n`);
 }
 

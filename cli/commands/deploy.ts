@@ -1,4 +1,5 @@
 // deploy: push a folder, or take what is on GitHub, then follow the deployment until it is live or has failed.
+import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Output } from "../../client/client.ts";
 import { TsdevError } from "../../sdk/errors.ts";
@@ -18,6 +19,13 @@ interface DeployFlags extends EnvironmentFlags {
 export async function deploy(dir: string, flags: DeployFlags): Promise<void> {
   const started = performance.now();
   const folder = resolve(dir);
+  if (!(await stat(folder).catch(() => null))?.isDirectory()) {
+    throw new TsdevError("invalid_input", {
+      message: `${folder} is not a folder`,
+      fix: "give the app's folder, or run this in it",
+      path: "dir",
+    });
+  }
   const client = new Client(await findPlatform(flags.data));
   const name = await projectName(flags.project, folder);
   const { project } = await client.call("projects.create", {
