@@ -346,12 +346,13 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
           outcome: "done",
           errorCode: null,
         });
-        return pushAnswer(
-          project.name,
-          branch,
-          made.map((row) => row.id),
-          runtime.routerUrl,
-        );
+        if (made.length > 0) {
+          return made.map(
+            ({ id }) => `deployment ${id} is queued, follow it at ${runtime.routerUrl}/deployments/${id}`,
+          );
+        }
+        const { environments } = await projects.get(project.organizationId, project.name);
+        return nothingDeployed(project.name, branch, environments);
       },
     }),
   );
@@ -469,12 +470,9 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
   };
 }
 
-function pushAnswer(project: string, branch: string, deployments: string[], url: string): string[] {
-  if (deployments.length > 0) {
-    return deployments.map((id) => `deployment ${id} is queued, follow it at ${url}/deployments/${id}`);
-  }
-  if (branch.startsWith("tsdev/")) return [];
-  return [
-    `no environment of ${project} follows the branch ${branch}, so nothing is deployed; push to the branch of one`,
-  ];
+function nothingDeployed(project: string, branch: string, environments: { name: string; branch: string }[]): string[] {
+  // a push that is known already, or a branch of ours
+  if (environments.some((one) => one.branch === branch) || branch.startsWith("tsdev/")) return [];
+  const followed = environments.map((one) => `${one.branch} (${one.name})`).join(" or ");
+  return [`no environment of ${project} follows the branch ${branch}, so nothing is deployed; push to ${followed}`];
 }
