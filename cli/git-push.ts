@@ -1,12 +1,13 @@
 // Git push: sends a folder as it is to the platform's Git host, as the commit it is or as a snapshot.
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { TsdevError } from "../sdk/errors.ts";
 import type { Address } from "./client.ts";
 
-const ignored = ["node_modules/", ".tsdev/", ".git/"];
+/** Never pushed, whatever the folder's own rules say: dependencies, and the data of a platform (its keys too) or a link. */
+const neverPushed = ["node_modules/", ".tsdev/"];
 
 export interface Pushed {
   commit: string;
@@ -38,20 +39,26 @@ export async function pushFolder(
     const auth = {
       GIT_TERMINAL_PROMPT: "0",
       GIT_CONFIG_COUNT: "1",
-      GIT_CONFIG_KEY_0: "http.extraHeader",
+      // for this address alone: a server that it redirects to does not get the token
+      GIT_CONFIG_KEY_0: `http.${new URL(remote).origin}/.extraHeader`,
       GIT_CONFIG_VALUE_0: `Authorization: Bearer ${address.token}`,
     };
     const top = await git(["rev-parse", "--show-toplevel"], folder).catch(() => null);
     const prefix = top === null ? "" : (await git(["rev-parse", "--show-prefix"], folder)).stdout;
     const clean = top !== null && prefix === "" && (await git(["status", "--porcelain"], folder)).stdout === "";
-    const head = clean ? (await git(["rev-parse", "HEAD"], folder)).stdout : null;
+    const born = clean && (await execa("git", ["rev-parse", "--verify", "HEAD"], { cwd: folder, reject: false }));
+    const head = born && born.exitCode === 0 ? born.stdout : null;
     const repository = head ? folder : scratch;
     const commit = head ?? (await snapshot(folder, scratch, remote, branch, auth, options));
-    const pushed = await execa("git", ["push", "--porcelain", remote, `${commit}:refs/heads/${branch}`], {
-      cwd: repository,
-      env: auth,
-      reject: false,
-    });
+    const pushed = await execa(
+      "git",
+      ["push", "--porcelain", "--no-verify", remote, `${commit}:refs/heads/${branch}`],
+      {
+        cwd: repository,
+        env: auth,
+        reject: false,
+      },
+    );
     if (pushed.exitCode !== 0) {
       const text = `${pushed.stdout}\n${pushed.stderr}`;
       const behind = /non-fast-forward|fetch first/.test(text);
@@ -77,7 +84,6 @@ async function snapshot(
 ): Promise<string> {
   await git(["init", "--quiet"], scratch);
   const work = [`--git-dir=${join(scratch, ".git")}`, `--work-tree=${folder}`];
-  const excludes = await readFile(join(folder, ".gitignore"), "utf8").catch(() => "");
   const identity = {
     GIT_AUTHOR_NAME: "tsdev deploy",
     GIT_AUTHOR_EMAIL: "deploy@localhost",
@@ -90,8 +96,9 @@ async function snapshot(
     reject: false,
   });
   const parents = parent.exitCode === 0 ? ["-p", (await git(["rev-parse", "FETCH_HEAD"], scratch)).stdout] : [];
-  const exclude = excludes.includes("node_modules") ? [] : ignored.map((path) => `:(exclude)${path}`);
-  await git([...work, "add", "--all", "--", ".", ...exclude], folder);
+  const exclude = [...neverPushed, ...(await ignoredAbove(folder))];
+  await writeFile(join(scratch, ".git/info/exclude"), `${exclude.join("\n")}\n`);
+  await git([...work, "add", "--all", "--", "."], folder);
   const tree = (await git([...work, "write-tree"], folder)).stdout;
   const before = parents[1] ? (await git(["rev-parse", `${parents[1]}^{tree}`], scratch)).stdout : null;
   if (parents[1] && before === tree) return parents[1];
@@ -105,6 +112,18 @@ async function snapshot(
       identity,
     )
   ).stdout;
+}
+
+/** What the rules of the repository around the folder leave out, as patterns: a snapshot sees only the folder's own rules. */
+async function ignoredAbove(folder: string): Promise<string[]> {
+  const { exitCode, stdout } = await execa(
+    "git",
+    ["ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory"],
+    { cwd: folder, reject: false },
+  );
+  if (exitCode !== 0) return [];
+  const paths = stdout.split("\0").filter((path) => path !== "" && !path.includes("\n"));
+  return paths.map((path) => `/${path.replace(/[\\*?[\]!# ]/g, "\\$&")}`);
 }
 
 /** True when the folder's own history contains the commit. */
