@@ -38,6 +38,9 @@ export function buildEnvironment(parts: {
   env.npm_config_fund = "false";
   env.npm_config_update_notifier = "false";
   env.npm_config_prefer_offline = "true";
+  // yarn from its second version on would else put dependencies where Node alone does not find them
+  env.YARN_NODE_LINKER = "node-modules";
+  env.YARN_ENABLE_TELEMETRY = "0";
   if (parts.sdkRegistry) env["npm_config_@tsdev:registry"] = parts.sdkRegistry;
   return env;
 }

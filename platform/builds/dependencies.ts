@@ -1,9 +1,11 @@
 // Dependencies: installed once per lockfile, kept by digest, linked into every release that wants the same.
 import { createHash } from "node:crypto";
-import { access, mkdir, rename, rm, symlink } from "node:fs/promises";
+import { constants } from "node:fs";
+import { access, cp, lstat, mkdir, realpath, rename, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import type { BuildCommands } from "./build-commands.ts";
 import { type Detected, installCommand } from "./detect.ts";
+import { outOfStep } from "./out-of-step.ts";
 
 const exists = (path: string) =>
   access(path).then(
@@ -19,22 +21,33 @@ export async function linkDependencies(parts: {
   folder: string;
   detected: Detected;
   cache: string;
+  /** Whose cache it is: install scripts of one organization must not reach into what another runs. */
+  owner: string;
   commands: BuildCommands;
   log: (stream: "stdout" | "stderr" | "system", text: string) => Promise<void>;
   signal: AbortSignal;
 }): Promise<void> {
   const { folder, detected, commands, log, signal } = parts;
-  const all = { ...detected.packageJson.dependencies, ...detected.packageJson.devDependencies };
-  if (Object.keys(all).length === 0 && !detected.packageJson.workspaces) {
+  if (Object.keys(dependenciesOf(detected)).length === 0 && !detected.workspaces) {
     await log("system", "no dependencies");
     return;
   }
   const install = installCommand(detected);
+  const runInstall = async () => {
+    const output: string[] = [];
+    const heard = async (stream: "stdout" | "stderr", text: string) => {
+      output.push(text);
+      await log(stream, text);
+    };
+    await commands.run(install, { folder, log: heard, signal, what: "the install" }).catch((error: unknown) => {
+      throw outOfStep(output, detected, error) ?? error;
+    });
+  };
   const modules = join(folder, "node_modules");
-  const key = cacheKey(detected, commands.toolchain);
+  const key = cacheKey(detected, commands.toolchain, parts.owner);
   if (key === null) {
     await log("system", `$ ${install.join(" ")}`);
-    await commands.run(install, { folder, log, signal, what: "the install" });
+    await runInstall();
     return;
   }
   const cached = join(parts.cache, "dependencies", key, "node_modules");
@@ -42,7 +55,7 @@ export async function linkDependencies(parts: {
     await log("system", `dependencies from the cache (${key.slice(0, 12)})`);
   } else {
     await log("system", `$ ${install.join(" ")}`);
-    await commands.run(install, { folder, log, signal, what: "the install" });
+    await runInstall();
     if (!(await exists(modules))) return;
     await mkdir(join(cached, ".."), { recursive: true });
     await rename(modules, cached).catch((cause: NodeJS.ErrnoException) => {
@@ -54,15 +67,36 @@ export async function linkDependencies(parts: {
   await symlink(cached, modules, "dir");
 }
 
-function cacheKey({ packageJson, manager, lockfile }: Detected, toolchain: string): string | null {
-  if (!lockfile || packageJson.workspaces) return null;
+/**
+ * Gives the folder a `node_modules` of its own where it is a link: build scripts write into it (generated clients, caches),
+ * and what other releases link to must stay as it was installed.
+ */
+export async function ownDependencies(folder: string): Promise<void> {
+  const modules = join(folder, "node_modules");
+  if (!(await lstat(modules).catch(() => null))?.isSymbolicLink()) return;
+  const copy = join(folder, ".tsdev-node_modules");
+  await cp(await realpath(modules), copy, {
+    recursive: true,
+    verbatimSymlinks: true,
+    mode: constants.COPYFILE_FICLONE,
+  });
+  await rm(modules);
+  await rename(copy, modules);
+}
+
+function dependenciesOf({ packageJson }: Detected): Record<string, string> {
+  const { dependencies, devDependencies, optionalDependencies, peerDependencies } = packageJson;
+  return { ...peerDependencies, ...optionalDependencies, ...devDependencies, ...dependencies };
+}
+
+function cacheKey(detected: Detected, toolchain: string, owner: string): string | null {
+  const { packageJson, manager, lockfile } = detected;
+  if (!lockfile || detected.workspaces) return null;
   const own = ["preinstall", "install", "postinstall", "prepare"].some((script) => script in packageJson.scripts);
-  const local = Object.values({ ...packageJson.dependencies, ...packageJson.devDependencies }).some((range) =>
-    /^(file|link|portal|workspace):/.test(range),
-  );
+  const all = dependenciesOf(detected);
+  const local = Object.values(all).some((range) => /^(file|link|portal|workspace|patch|exec):/.test(range));
   if (own || local) return null;
-  const { dependencies, devDependencies } = packageJson;
   return createHash("sha256")
-    .update(JSON.stringify([toolchain, manager, lockfile.text, dependencies, devDependencies]))
+    .update(JSON.stringify([owner, toolchain, manager, packageJson.packageManager ?? null, lockfile.text, all]))
     .digest("hex");
 }

@@ -11,8 +11,8 @@ import { newId } from "../store/id.ts";
 import type { DatabaseSchema } from "../store/schema.ts";
 import { readAppConfig } from "./app-config.ts";
 import type { BuildCommands } from "./build-commands.ts";
-import { linkDependencies } from "./dependencies.ts";
-import { type Detected, detect } from "./detect.ts";
+import { linkDependencies, ownDependencies } from "./dependencies.ts";
+import { type Detected, detect, scriptCommand } from "./detect.ts";
 import { type Release, ReleaseConfig } from "./release.ts";
 
 /** Beside the builds' logs, the folders that builds work in. */
@@ -111,13 +111,15 @@ export class Releases {
         folder: work,
         detected,
         cache: join(this.#directory, "cache"),
+        owner: request.organizationId,
         commands: this.#commands,
         log,
         signal,
       });
       const config = await this.#configOf(work, detected, request);
-      const build = config.build ?? (detected.packageJson.scripts.build ? `${detected.manager} run build` : null);
+      const build = config.build ?? (detected.packageJson.scripts.build ? scriptCommand(detected, "build") : null);
       if (build) {
+        await ownDependencies(work);
         await log("system", `$ ${build}`);
         await this.#commands.shell(build, { folder: work, log, signal, what: "the build script" });
       }
