@@ -66,6 +66,13 @@ export class AppRepository {
     return run(["git", "push", ...flags, address.href, refspec], { cwd: this.folder, env: ada });
   }
 
+  /** Takes a commit's files back, with those that came since removed; commits nothing. */
+  async restore(commit: string): Promise<void> {
+    await this.git(["rm", "-rq", "--cached", "."]);
+    await this.git(["clean", "-fdxq"]);
+    await this.git(["checkout", commit, "--", "."]);
+  }
+
   async git(args: string[]): Promise<string> {
     const { code, stdout, stderr } = await run(["git", ...args], { cwd: this.folder, env: ada });
     if (code !== 0) throw new Error(`git ${args.join(" ")}: ${stderr}`);
