@@ -201,7 +201,6 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
     url: environmentUrl,
   });
   const deployer = new Deployer({
-    directory: directory.path,
     db,
     deployments,
     releases,

@@ -1,4 +1,5 @@
 // A machine that is not as a new user thinks: a port that is taken, a data directory that is read-only or full.
+import { randomBytes } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { chmod, mkdir, open, rm } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
@@ -147,13 +148,25 @@ describe("a data directory", () => {
     expect(refused.code).not.toBe(0);
     expect(refused.stderr).toMatch(/data directory is full; free some space there and push again/);
     expect(await version()).toBe("1");
-    // what only reads still answers
+    // what has to write says so, and what only reads still answers
+    await expect(writeMuch(platform)).rejects.toMatchObject({
+      code: "data_directory_unwritable",
+      message: expect.stringContaining("full disk"),
+    });
     expect(await platform.deployments("app")).toHaveLength(1);
 
     await rm(filler);
     await deployed("3");
   });
 });
+
+/** More than the database has room for in the files that it has already. */
+async function writeMuch({ client }: PlatformProcess): Promise<void> {
+  for (let number = 0; number < 100; number++) {
+    const variables = { [`V${number}`]: randomBytes(16_000).toString("hex") };
+    await client.call("variables.set", { project: "app", environment: "production", variables, secret: false });
+  }
+}
 
 /** Writes until there is no byte left. */
 async function fillUp(path: string): Promise<void> {

@@ -11,6 +11,7 @@ import {
 } from "../../sdk/operation.ts";
 import type { Audit, AuditEntry, EndAudit } from "../identity/audit.ts";
 import type { Redactor } from "../secrets/redactor.ts";
+import { diskError } from "../store/private-file.ts";
 
 export interface CallOptions {
   principal: Principal;
@@ -86,7 +87,7 @@ export class OperationRegistry {
         yield this.#redactor.redactDeep(checked.data);
       }
     } catch (thrown) {
-      throw this.#clean(TsdevError.from(thrown));
+      throw this.#clean(diskError(thrown));
     }
   }
 
@@ -112,7 +113,7 @@ export class OperationRegistry {
       await end("done", null);
       return result;
     } catch (thrown) {
-      const error = this.#clean(TsdevError.from(thrown));
+      const error = this.#clean(diskError(thrown));
       // what went wrong is worth more to the caller than that it could not be noted
       await end("failed", error.code).catch((failure) => console.error("audit log:", failure));
       throw error;

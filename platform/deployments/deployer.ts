@@ -9,7 +9,7 @@ import type { EnvironmentRow, ProjectRow } from "../projects/projects.ts";
 import type { Variables } from "../projects/variables.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { InstanceGroup, Runtime } from "../runtime/runtime.ts";
-import { directoryError } from "../store/private-file.ts";
+import { diskError } from "../store/private-file.ts";
 import type { DatabaseSchema } from "../store/schema.ts";
 import { type DeploymentRow, type Deployments, deploymentQueue } from "./deployments.ts";
 import { instanceEnvironment } from "./instance-environment.ts";
@@ -18,8 +18,6 @@ import { instanceEnvironment } from "./instance-environment.ts";
 const bringBackMs = 60_000;
 
 export interface DeployerParts {
-  /** The data directory. */
-  directory: string;
   db: Kysely<DatabaseSchema>;
   deployments: Deployments;
   releases: Releases;
@@ -65,7 +63,7 @@ export class Deployer {
     } catch (thrown) {
       // the control plane is stopping: the job stays and is done after the next start
       if (stop.aborted) throw thrown;
-      const error = directoryError(this.#parts.directory, thrown);
+      const error = diskError(thrown);
       if (error.code === "canceled") return;
       await this.#fail(id, error.toJSON());
       await logs.write(id, "system", `failed: ${error.message}\nfix: ${error.fix}`);

@@ -65,3 +65,18 @@ export function directoryError(directory: string, error: unknown): TsdevError {
     cause: error,
   });
 }
+
+/**
+ * What work on the platform threw as a TsdevError: a disk that is full or read-only as `data_directory_unwritable`, said by
+ * the file system or by Postgres; anything else as `TsdevError.from` has it.
+ */
+export function diskError(thrown: unknown): TsdevError {
+  if (TsdevError.is(thrown) || !(thrown instanceof Error)) return TsdevError.from(thrown);
+  const { code = "" } = thrown as NodeJS.ErrnoException;
+  if (!["ENOSPC", "EDQUOT", "EROFS"].includes(code) && !diskFull.test(thrown.message)) return TsdevError.from(thrown);
+  return new TsdevError("data_directory_unwritable", {
+    message: `the platform cannot write to its data directory, which ${reasons[code] ?? "is on a full disk"}`,
+    fix: "free some space there, then try again; what runs goes on running",
+    cause: thrown,
+  });
+}
