@@ -6,7 +6,7 @@
 // The emulator serves no git, so commits are checked out file by file over its API; that git itself fetches from a GitHub
 // host is tested in platform/git/smart-http.test.ts.
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { type IncomingMessage, request } from "node:http";
 import { join } from "node:path";
 import { json } from "node:stream/consumers";
@@ -19,7 +19,7 @@ import type { Finding } from "../analyzers/finding.ts";
 import { adasToken, type GitHubEmulator, startGitHubEmulator } from "../platform/git/github-emulator.fixture.ts";
 import { openEmbeddedPostgres } from "../platform/store/embedded-postgres.ts";
 import { openStore, type Store } from "../platform/store/store.ts";
-import { endAndRemove, eventually, PlatformProcess, temporaryFolder } from "./platform.fixture.ts";
+import { endAndRemove, eventually, PlatformProcess, run, temporaryFolder } from "./platform.fixture.ts";
 
 const owner = "ada";
 const repo = "shop";
@@ -187,12 +187,19 @@ test(
 );
 
 test(
-  "what is asked to be deployed before it is found is deployed once",
+  "`tsdev deploy` deploys what is on GitHub, once, and pushes nothing of the folder it runs in",
   async () => {
     const third = await github.commit(location, "main", { version: "3\n" });
-    await platform.client.call("deployments.deploy", { project: "shop", wait: false });
-    await live(third);
+    const folder = join(data, "elsewhere");
+    await mkdir(folder);
+    const cli = join(import.meta.dirname, "../cli/tsdev.js");
+    const flags = ["--project", "shop", "--repository", location, "--data", data, "--json"];
+    const said = await run([process.execPath, cli, "deploy", folder, ...flags]);
+    expect(said.code, said.stderr).toBe(0);
+    expect(JSON.parse(said.stdout)).toMatchObject({ commit: third });
     expect((await platform.deployments("shop")).filter((one) => one.commit === third)).toHaveLength(1);
+    const head = await github.ada.rest.git.getRef({ owner, repo, ref: "heads/main" });
+    expect(head.data.object.sha).toBe(third);
   },
   limitMs,
 );

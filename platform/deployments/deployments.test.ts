@@ -125,3 +125,15 @@ test("a merge told again after later pushes is not deployed over them", async ()
   await deployments.onPush(merge);
   expect(await listed()).toEqual(["c queued", "b canceled", "a canceled"]);
 });
+
+test("a push found by a look that others have overtaken is not deployed over them", async () => {
+  const found: Push = { ...push, found: true };
+  const later = "c".repeat(40);
+  await deployments.onPush(found);
+  // seen at b while a was the latest, told when c is
+  await deployments.onPush({ ...push, before: commitA, after: later });
+  expect(await deployments.onPush({ ...found, before: commitA, after: commitB })).toEqual([]);
+  expect(await listed()).toEqual(["c queued", "a canceled"]);
+  await deployments.onPush({ ...found, before: later, after: commitB });
+  expect(await listed()).toEqual(["b queued", "c canceled", "a canceled"]);
+});
