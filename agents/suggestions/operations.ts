@@ -99,8 +99,9 @@ export function suggestionOperations(parts: {
       access: { role: "developer", effect: "write", idempotent: true },
       handler: async (input, { principal }) => {
         const row = await suggestions.row(principal.organizationId, input.suggestion);
-        refuseUnless(row.state, ["open", "snoozed", "dismissed"]);
-        await suggestions.change(row.id, { state: "dismissed", dismissedReason: input.reason });
+        const from: SuggestionState[] = ["open", "snoozed", "dismissed"];
+        refuseUnless(row.state, from);
+        await suggestions.change(row.id, { state: "dismissed", dismissedReason: input.reason }, { states: from });
         return suggestions.describe(await suggestions.row(principal.organizationId, row.id));
       },
     }),
@@ -112,9 +113,10 @@ export function suggestionOperations(parts: {
       access: { role: "developer", effect: "write", idempotent: true },
       handler: async (input, { principal }) => {
         const row = await suggestions.row(principal.organizationId, input.suggestion);
-        refuseUnless(row.state, ["open", "snoozed"]);
+        const from: SuggestionState[] = ["open", "snoozed"];
+        refuseUnless(row.state, from);
         const until = new Date(Date.now() + input.days * 24 * 3600 * 1000);
-        await suggestions.change(row.id, { state: "snoozed", snoozedUntil: until });
+        await suggestions.change(row.id, { state: "snoozed", snoozedUntil: until }, { states: from });
         return suggestions.describe(await suggestions.row(principal.organizationId, row.id));
       },
     }),

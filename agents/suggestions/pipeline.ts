@@ -25,6 +25,7 @@ import { prove } from "../proof/prove.ts";
 import type { ProofMeasure } from "../proof/request.ts";
 import { claim, pullRequestBody, pullRequestTitle, verdictComment } from "./pull-request-text.ts";
 import type { ReplayInput } from "./replay-input.ts";
+import type { SuggestionState } from "./suggestion.ts";
 import type { SuggestionRow, Suggestions } from "./suggestions.ts";
 import { verdictFor } from "./verdict.ts";
 
@@ -119,7 +120,13 @@ export class Pipeline {
   async apply(row: SuggestionRow): Promise<void> {
     const place = await this.#place(row);
     const { patch, proof } = await this.#parts.suggestions.describe(row);
-    if (row.pull_request) return;
+    if (row.pull_request) {
+      if (row.state !== "dismissed") return;
+      throw new TsdevError("conflict", {
+        message: "its pull request was closed, and is not opened again",
+        fix: "reopen it on the Git host if it is wanted after all",
+      });
+    }
     if (!patch || !proof) {
       throw new TsdevError("conflict", {
         message: row.declined ? "no patch could be made for this finding" : "the patch is not proven yet",
@@ -136,7 +143,8 @@ export class Pipeline {
         fix: "look at the proof; nothing is opened without equality and an improvement",
       });
     }
-    await this.#open(row, place, patch, proof);
+    // a person may also take back a dismissal
+    await this.#open(row, place, patch, proof, ["open", "snoozed", "dismissed"]);
   }
 
   /** Brings pull requests that were merged or closed on the host into the suggestions of a project. */
@@ -173,7 +181,7 @@ export class Pipeline {
     if (!patch) return;
     const proof = await this.#prove(row, place, patch, signal);
     if (!proof.equal || !proof.better) return;
-    if (await this.#mayOpen(place.project)) await this.#open(row, place, patch, proof);
+    if (await this.#mayOpen(place.project)) await this.#open(row, place, patch, proof, ["open"]);
   }
 
   async #patch(row: SuggestionRow, place: PlaceRows): Promise<Patch | null> {
@@ -187,12 +195,13 @@ export class Pipeline {
     const database = place.environment.database_name;
     const result = await patchFor(known.finding, read, database ? { sqlTypes: sqlTypes(databases.url(database)) } : {});
     if (!result.ok) {
-      await suggestions.change(row.id, { declined: result.declined });
+      await suggestions.change(row.id, { declined: result.declined }, { baseCommit: row.base_commit });
       this.#tell(row, `declined: ${result.declined.reason}`);
       return null;
     }
-    await suggestions.change(row.id, { patch: result.patch });
-    return result.patch;
+    const kept = await suggestions.change(row.id, { patch: result.patch }, { baseCommit: row.base_commit });
+    // a newer version went live meanwhile: the next analysis patches that one
+    return kept ? result.patch : null;
   }
 
   async #prove(row: SuggestionRow, place: PlaceRows, patch: Patch, signal: AbortSignal): Promise<Proof> {
@@ -260,8 +269,17 @@ export class Pipeline {
     });
   }
 
-  async #open(row: SuggestionRow, place: PlaceRows, patch: Patch, proof: Proof): Promise<void> {
+  /** `from`: the states in which it may be opened; a person may have dismissed it since the proof began. */
+  async #open(
+    row: SuggestionRow,
+    place: PlaceRows,
+    patch: Patch,
+    proof: Proof,
+    from: SuggestionState[],
+  ): Promise<void> {
     const { suggestions, links } = this.#parts;
+    const { state } = await suggestions.row(row.organization_id, row.id);
+    if (!from.includes(state as SuggestionState)) return;
     const { project } = place;
     const git = this.#parts.git.of(project);
     const suggestion = await suggestions.describe(row);
@@ -286,11 +304,15 @@ export class Pipeline {
         return null;
       });
     if (!opened) return;
-    await suggestions.change(row.id, {
-      state: "pull-request",
-      branch,
-      pullRequest: { url: opened.url, branch, number: opened.number, state: opened.state },
-    });
+    const pullRequest = { url: opened.url, branch, number: opened.number, state: opened.state };
+    const moved = await suggestions.change(
+      row.id,
+      { state: "pull-request", branch, pullRequest: { ...pullRequest, openedAt: new Date().toISOString() } },
+      { states: from },
+    );
+    const now = await suggestions.row(row.organization_id, row.id);
+    if (!moved && now.state === "dismissed") await git.close(project.git_location, opened.number);
+    if (!moved) return;
     this.#tell(row, `pull request #${opened.number} is open`);
   }
 
@@ -360,12 +382,14 @@ export class Pipeline {
     if (!limits.automatic) return false;
     const rows = await this.#parts.db
       .selectFrom("suggestions")
-      .select(["state", "pull_request", "updated_at"])
+      .select(["state", "pull_request"])
       .where("project_id", "=", project.id)
       .where("pull_request", "is not", null)
       .execute();
     const open = rows.filter((row) => row.state === "pull-request").length;
-    const lastHour = rows.filter((row) => row.updated_at.getTime() > Date.now() - hourMs).length;
+    const openedAt = (row: { pull_request: unknown }) =>
+      Date.parse((row.pull_request as { openedAt?: string } | null)?.openedAt ?? "");
+    const lastHour = rows.filter((row) => openedAt(row) > Date.now() - hourMs).length;
     return open < limits.maxOpen && lastHour < limits.perHour;
   }
 

@@ -2,18 +2,12 @@
 import type { Finding } from "../../analyzers/finding.ts";
 import type { Patch } from "../patches/patch.ts";
 import type { Proof } from "../proof/proof.ts";
+import { code, fenced, inert, plain, safeMarkdown } from "./inert-text.ts";
 import type { Suggestion, Verdict } from "./suggestion.ts";
 
 const number = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
 const format = (value: number) => number.format(value);
 const percent = (share: number) => `${format(share * 100)} %`;
-
-/** Text from traces, fenced so that it is shown and never read as markup. */
-function fenced(language: string, text: string): string {
-  const longest = Math.max(2, ...[...text.matchAll(/`+/g)].map((run) => run[0].length));
-  const fence = "`".repeat(longest + 1);
-  return `${fence}${language}\n${text}\n${fence}`;
-}
 
 /** The claim in one line, led by the exact count. */
 export function claim(finding: Finding, proof: Proof): string {
@@ -29,10 +23,12 @@ export function claim(finding: Finding, proof: Proof): string {
 
 const titlePrefixes = { "n-plus-one": "perf", "flaky-step": "fix", "parallel-steps": "perf" } as const;
 const longestTitle = 90;
+/** GitHub takes 65,536 characters. */
+const longestBody = 60_000;
+const mostErrorTypes = 5;
 
 export function pullRequestTitle(finding: Finding): string {
-  const title = finding.title.length > longestTitle ? `${finding.title.slice(0, longestTitle - 1)}…` : finding.title;
-  return `${titlePrefixes[finding.detector]}: ${title}`;
+  return `${titlePrefixes[finding.detector]}: ${plain(finding.title, longestTitle)}`;
 }
 
 function evidenceRows(finding: Finding): [string, string][] {
@@ -53,17 +49,21 @@ function evidenceRows(finding: Finding): [string, string][] {
       [
         "By error",
         Object.entries(evidence.errorTypes)
-          .map(([type, count]) => `${type} × ${count}`)
+          .sort(([, a], [, b]) => b - a)
+          .slice(0, mostErrorTypes)
+          .map(([type, count]) => `${code(type)} × ${count}`)
           .join(", "),
       ],
       ["Healed by a later try with the same input", `${evidence.healed.count} of ${evidence.healed.of}`],
-      ["Safe to repeat because", evidence.safeBecause.join("; ")],
+      ["Safe to repeat because", evidence.safeBecause.map(inert).join("; ")],
     );
   } else {
     rows.push(
       [
         "Steps",
-        evidence.nodes.map((node, index) => `${node} (${format(evidence.durationsMs[index] ?? 0)} ms)`).join(", "),
+        evidence.nodes
+          .map((node, index) => `${code(node)} (${format(evidence.durationsMs[index] ?? 0)} ms)`)
+          .join(", "),
       ],
       ["Saved a run", `${format(evidence.savedMs)} ms (median of ${evidence.runs} runs)`],
     );
@@ -73,7 +73,7 @@ function evidenceRows(finding: Finding): [string, string][] {
 
 const table = (head: string[], rows: string[][]) =>
   [head, head.map(() => "---"), ...rows]
-    .map((row) => `| ${row.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`)
+    .map((row) => `| ${row.map((cell) => cell.replace(/(?<!\\)\|/g, "\\|")).join(" | ")} |`)
     .join("\n");
 
 function proofTable(proof: Proof): string {
@@ -115,32 +115,33 @@ export function pullRequestBody(
   const { finding } = suggestion;
   const traces = finding.traceIds.slice(0, 3).map((id, index) => `[trace ${index + 1}](${links.trace(id)})`);
   const checks = proof.checks.map(
-    (check) => `- \`${check.name}\` ${check.passed ? "passed" : "failed"} (${format(check.seconds)} s)`,
+    (check) => `- ${code(check.name)} ${check.passed ? "passed" : "failed"} (${format(check.seconds)} s)`,
   );
-  return [
-    `**${claim(finding, proof)}.** ${finding.title}.`,
+  const body = [
+    `**${claim(finding, proof)}.** ${inert(finding.title)}.`,
     "### Evidence",
     table(["Measured in production", ""], evidenceRows(finding)),
     finding.evidence.kind === "n-plus-one" ? fenced("sql", finding.evidence.statement) : "",
     traces.length > 0 ? `Examples: ${traces.join(", ")}.` : "",
     "### Cause",
-    `\`${patch.file}:${patch.line}\` at ${suggestion.baseCommit.slice(0, 7)}.`,
+    `${code(`${patch.file}:${patch.line}`)} at ${suggestion.baseCommit.slice(0, 7)}.`,
     "### What the change does",
-    patch.reasoning.map((line) => `- ${line}`).join("\n"),
+    patch.reasoning.map((line) => `- ${safeMarkdown(line)}`).join("\n"),
     "### Proof by replay",
     `Both versions were built and booted side by side on copies of the database, without production's secrets; recorded requests were replayed against each. The unit of the time figures is a fresh boot of both sides.`,
     proofTable(proof),
     checks.length > 0 ? `The app's own checks at the patched commit:\n\n${checks.join("\n")}` : "",
-    proof.normalised.length > 0 ? `Normalised before comparing: ${proof.normalised.join("; ")}.` : "",
+    proof.normalised.length > 0 ? `Normalised before comparing: ${proof.normalised.map(safeMarkdown).join("; ")}.` : "",
     "### Not proven",
-    proof.notProven.map((line) => `- ${line}`).join("\n") || "- nothing that is known",
+    proof.notProven.map((line) => `- ${safeMarkdown(line)}`).join("\n") || "- nothing that is known",
     "### Risk and rollback",
-    `${patch.risk} To go back, revert this commit, or run \`npx tsdev rollback\`: it takes about a second.`,
+    `${safeMarkdown(patch.risk)} To go back, revert this commit, or run \`npx tsdev rollback\`: it takes about a second.`,
     "---",
     `[The suggestion in the inbox](${links.suggestion}). Close this pull request, or dismiss the suggestion with a reason, and it is not proposed again.`,
   ]
     .filter((part) => part !== "")
     .join("\n\n");
+  return body.length > longestBody ? `${body.slice(0, longestBody)}\n\n…` : body;
 }
 
 /** The one comment after the merge. */

@@ -24,7 +24,8 @@ export interface SuggestionChange {
   patch?: Patch;
   declined?: Declined | null;
   proof?: Proof;
-  pullRequest?: NonNullable<Suggestion["pullRequest"]>;
+  /** `openedAt` counts for the limit an hour. */
+  pullRequest?: NonNullable<Suggestion["pullRequest"]> & { openedAt?: string };
   verdict?: Verdict;
   dismissedReason?: string | null;
   snoozedUntil?: Date | null;
@@ -81,6 +82,16 @@ export class Suggestions {
             base_commit: analysis.baseCommit,
           })
           .onConflict((conflict) => conflict.columns(["environment_id", "fingerprint"]).doNothing())
+          .execute();
+        // what was not begun, or declined for code that has changed since, is looked at again where the app is now
+        await trx
+          .updateTable("suggestions")
+          .set({ base_commit: analysis.baseCommit, declined: null, updated_at: now })
+          .where("environment_id", "=", place.environmentId)
+          .where("fingerprint", "=", finding.fingerprint)
+          .where("base_commit", "!=", analysis.baseCommit)
+          .where("state", "in", ["open", "snoozed"])
+          .where("patch", "is", null)
           .execute();
         rows.push(
           await trx
@@ -167,10 +178,18 @@ export class Suggestions {
     return described.sort((a, b) => b.finding.wastedMs - a.finding.wastedMs);
   }
 
-  async change(id: string, change: SuggestionChange): Promise<void> {
+  /**
+   * Changes a suggestion; with `from`, only where it is still in one of these states, and at this commit: what takes long
+   * must not undo what a person or a new deployment did meanwhile. Answers whether it did.
+   */
+  async change(
+    id: string,
+    change: SuggestionChange,
+    from: { states?: SuggestionState[]; baseCommit?: string } = {},
+  ): Promise<boolean> {
     const json = (value: object | null | undefined) =>
       value === undefined ? undefined : value === null ? null : JSON.stringify(value);
-    await this.#db
+    let update = this.#db
       .updateTable("suggestions")
       .set({
         state: change.state,
@@ -184,8 +203,10 @@ export class Suggestions {
         snoozed_until: change.snoozedUntil,
         updated_at: new Date(),
       })
-      .where("id", "=", id)
-      .execute();
+      .where("id", "=", id);
+    if (from.states) update = update.where("state", "in", from.states);
+    if (from.baseCommit) update = update.where("base_commit", "=", from.baseCommit);
+    return (await update.executeTakeFirst()).numUpdatedRows > 0n;
   }
 
   async describe(row: SuggestionRow): Promise<Suggestion> {

@@ -65,7 +65,8 @@ async function measure(reader: TelemetryReader, scope: Scope, finding: Finding, 
 
 /**
  * Compares the deployment before the merge with the one after it. `stillFound` is whether the detector, run on the new
- * deployment alone, finds the same fingerprint. Null while there is too little traffic to say.
+ * deployment alone, finds the same fingerprint. Null while there is too little traffic to say, and where that of before is
+ * no longer stored.
  */
 export async function verdictFor(
   reader: TelemetryReader,
@@ -75,7 +76,7 @@ export async function verdictFor(
 ): Promise<Verdict | null> {
   const before = await measure(reader, scope, finding, deployments.before);
   const after = await measure(reader, scope, finding, deployments.after);
-  if (after.requests < leastRequests) return null;
+  if (after.requests < leastRequests || before.requests === 0) return null;
   return {
     result: !deployments.stillFound && after.value < before.value ? "held" : "did not hold",
     deployment: deployments.after,
