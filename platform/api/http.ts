@@ -6,12 +6,11 @@ import { streamSSE } from "hono/streaming";
 import { z } from "zod";
 import { TsdevError } from "../../sdk/errors.ts";
 import type { Face, Operation, Principal } from "../../sdk/operation.ts";
-import type { Identity } from "../identity/identity.ts";
+import { type Identity, sessionDays } from "../identity/identity.ts";
 import { methodOf, openApiDocument, pathOf } from "./openapi.ts";
 import type { CallOptions, OperationRegistry } from "./registry.ts";
 
 const maxBodyBytes = 1024 * 1024;
-const sessionSeconds = 30 * 24 * 3600;
 /** A silent stream is cut by proxies and by Node's own fetch (after five minutes); a comment keeps it. */
 const heartbeatMs = 15_000;
 const faces: Face[] = ["http", "cli", "dashboard", "assistant"];
@@ -135,7 +134,7 @@ export function httpApi(parts: {
       sameSite: "Strict",
       secure: parts.url().startsWith("https:"),
       path: "/",
-      maxAge: sessionSeconds,
+      maxAge: sessionDays * 24 * 3600,
     });
     return c.json({ done: true });
   });

@@ -26,6 +26,8 @@ export async function pumpOutput(parts: {
         .executeTakeFirst()
         .then((row) => row?.organization_id ?? null);
       organizations.set(deploymentId, known);
+      // the database may be away for the moment: the line comes again, and is asked about again
+      known.catch(() => organizations.delete(deploymentId));
     }
     return known;
   }

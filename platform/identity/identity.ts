@@ -1,8 +1,8 @@
 // Identity: who calls. One machine has one organization and one owner, whose token is made at the first start.
 import { createHash, createHmac, randomBytes, timingSafeEqual } from "node:crypto";
-import { readFile, rename, writeFile } from "node:fs/promises";
+import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Kysely } from "kysely";
+import { type Kysely, sql } from "kysely";
 import { z } from "zod";
 import { TsdevError } from "../../sdk/errors.ts";
 import { type Principal, type Role, roles } from "../../sdk/operation.ts";
@@ -11,11 +11,14 @@ import { newId } from "../store/id.ts";
 import type { DatabaseSchema } from "../store/schema.ts";
 
 const loginLinkMinutes = 10;
+/** How long a browser stays logged in. */
+export const sessionDays = 30;
 
 /** What telemetry that arrives with an ingest token belongs to. */
 export const IngestScope = z.object({ organizationId: z.string(), project: z.string(), environment: z.string() });
 export type IngestScope = z.infer<typeof IngestScope>;
 
+const dayMs = 24 * 3600 * 1000;
 const digest = (secret: string) => createHash("sha256").update(secret).digest("hex");
 const secret = (prefix: string) => `${prefix}_${randomBytes(24).toString("base64url")}`;
 
@@ -29,14 +32,24 @@ export class Identity {
   }
 
   /**
-   * The owner's token, kept in `directory/owner-token` (mode 0600). Made at the first start; `created` is true then.
+   * The owner's token, kept in `directory/owner-token` (mode 0600). Made at the first start; `created` is true where its row is
+   * made: a token that a kill kept from being told is told by the next start.
    * Safe to repeat after a kill at any point: the file is written before the row, and the row is made again from it.
    */
   async ensureOwner(directory: string): Promise<{ token: string; created: boolean; organizationId: string }> {
     const path = join(directory, "owner-token");
-    const existing = await readFile(path, "utf8").catch(() => null);
-    const token = existing?.trim() || secret("tsd");
-    if (!existing) {
+    const existing = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+      if (error.code === "ENOENT") return "";
+      // a file that is there but cannot be read must not be replaced
+      throw new TsdevError("data_directory_unwritable", {
+        message: `the owner's token cannot be read: ${error.message}`,
+        fix: `make ${path} readable for this user`,
+        cause: error,
+      });
+    });
+    const token = existing.trim() || secret("tsd");
+    if (existing.trim() === "") {
+      await rm(`${path}.new`, { force: true });
       await writeFile(`${path}.new`, `${token}\n`, { mode: 0o600 });
       await rename(`${path}.new`, path);
     }
@@ -66,7 +79,7 @@ export class Identity {
         .execute();
       return organization.id;
     });
-    return { token, created: !existing, organizationId };
+    return { token, created: true, organizationId };
   }
 
   /** The principal of a token, or null. */
@@ -75,6 +88,7 @@ export class Identity {
       .selectFrom("api_tokens")
       .select(["id", "name", "role", "organization_id"])
       .where("token_hash", "=", digest(token))
+      .where((where) => where.or([where("expires_at", "is", null), where("expires_at", ">", sql<Date>`now()`)]))
       .executeTakeFirst();
     if (!row || !roles.includes(row.role as Role)) return null;
     return { id: row.id, name: row.name, organizationId: row.organization_id, role: row.role as Role };
@@ -83,6 +97,10 @@ export class Identity {
   /** A code that opens the dashboard once, within ten minutes, as the given principal. */
   async createLoginCode(principal: Principal): Promise<string> {
     const code = secret("once");
+    await this.#db
+      .deleteFrom("login_links")
+      .where("expires_at", "<", new Date(Date.now() - dayMs))
+      .execute();
     await this.#db
       .insertInto("login_links")
       .values({
@@ -124,6 +142,7 @@ export class Identity {
           name: `${owner.name} in a browser`,
           role: owner.role,
           token_hash: digest(session),
+          expires_at: new Date(Date.now() + sessionDays * dayMs),
         })
         .execute();
     });

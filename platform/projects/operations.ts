@@ -3,7 +3,7 @@ import { z } from "zod";
 import { type Operation, operation } from "../../sdk/operation.ts";
 import { EnvironmentRef, GitHubRepository, Project, ProjectName, ProjectSettings } from "./project.ts";
 import type { Projects } from "./projects.ts";
-import { VariableName, type Variables } from "./variables.ts";
+import { VariableName, type Variables, VariableValue } from "./variables.ts";
 
 export function projectOperations(projects: Projects, variables: Variables): Operation[] {
   return [
@@ -47,9 +47,7 @@ export function projectOperations(projects: Projects, variables: Variables): Ope
       name: "variables.set",
       summary: "Set variables of an environment; they reach its next deployment",
       input: EnvironmentRef.extend({
-        variables: z
-          .record(VariableName, z.string().max(32_768))
-          .meta({ sensitive: true, description: "Name to value" }),
+        variables: z.record(VariableName, VariableValue).meta({ sensitive: true, description: "Name to value" }),
         secret: z.boolean().default(true).describe("Secret values are redacted everywhere and never reach a proof"),
       }),
       output: z.object({ names: z.array(z.string()) }),

@@ -14,6 +14,11 @@ export const VariableName = z
   .regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, "use letters, digits and underscores")
   .refine((name) => !reserved.test(name), "this name is set by the platform");
 
+export const VariableValue = z
+  .string()
+  .max(32_768)
+  .refine((value) => !value.includes("\0"), "a value cannot hold a zero byte");
+
 export interface Variable {
   name: string;
   value: string;

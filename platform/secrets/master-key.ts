@@ -37,10 +37,11 @@ export class MasterKey {
 
   /** Decrypts what `seal` made; throws TsdevError `internal` when it was changed or bound to something else. */
   open(sealed: Buffer, bound: string): string {
-    const decipher = createDecipheriv("aes-256-gcm", this.derive("seal"), sealed.subarray(0, nonceBytes))
-      .setAAD(Buffer.from(bound))
-      .setAuthTag(sealed.subarray(nonceBytes, nonceBytes + tagBytes));
     try {
+      const nonce = sealed.subarray(0, nonceBytes);
+      const decipher = createDecipheriv("aes-256-gcm", this.derive("seal"), nonce, { authTagLength: tagBytes })
+        .setAAD(Buffer.from(bound))
+        .setAuthTag(sealed.subarray(nonceBytes, nonceBytes + tagBytes));
       return Buffer.concat([decipher.update(sealed.subarray(nonceBytes + tagBytes)), decipher.final()]).toString(
         "utf8",
       );

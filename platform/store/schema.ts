@@ -20,6 +20,8 @@ export interface ApiTokensTable {
   role: string;
   /** SHA-256 of the token, hexadecimal; the token itself is never stored here. */
   token_hash: string;
+  /** Null where it never ends. */
+  expires_at: NullableTime;
   created_at: Time;
 }
 
