@@ -9,17 +9,14 @@ import { Pipeline, workSuggestions } from "./agents/suggestions/pipeline.ts";
 import { PipelineProgress } from "./agents/suggestions/pipeline-progress.ts";
 import { ReplayInput } from "./agents/suggestions/replay-input.ts";
 import { Suggestions } from "./agents/suggestions/suggestions.ts";
-import { mcpHttp } from "./mcp/http.ts";
+import { mountFaces } from "./faces.ts";
 import { allOperations } from "./operations.ts";
-import { httpApi } from "./platform/api/http.ts";
 import { OperationRegistry } from "./platform/api/registry.ts";
 import { BuildCommands } from "./platform/builds/build-commands.ts";
 import { buildEnvironment } from "./platform/builds/build-environment.ts";
 import { BuildLogs } from "./platform/builds/build-log.ts";
 import { packSdk } from "./platform/builds/packed-sdk.ts";
 import { Releases } from "./platform/builds/releases.ts";
-import { sdkRegistry } from "./platform/builds/sdk-registry.ts";
-import { dashboardPages } from "./platform/control-plane/dashboard-pages.ts";
 import type { ControlPlaneFile, DataDirectory } from "./platform/control-plane/data-directory.ts";
 import { type Listening, listen } from "./platform/control-plane/listen.ts";
 import { pumpOutput } from "./platform/control-plane/pump-output.ts";
@@ -30,31 +27,22 @@ import { gitHosts, notConnected } from "./platform/git/git-hosts.ts";
 import { openGitHubHost } from "./platform/git/github-host.ts";
 import { cloneAddress, gitHubSettings } from "./platform/git/github-settings.ts";
 import { openLocalGitHost } from "./platform/git/local-host.ts";
-import { type PushWatch, watchPushes } from "./platform/git/push-watch.ts";
-import { gitHttp } from "./platform/git/smart-http.ts";
-import { type UnrecordedPush, unrecordedPushes } from "./platform/git/unrecorded-pushes.ts";
 import { storeAudit } from "./platform/identity/audit.ts";
-import { Identity, tokenFrom } from "./platform/identity/identity.ts";
+import { Identity } from "./platform/identity/identity.ts";
 import { Projects } from "./platform/projects/projects.ts";
 import { Variables } from "./platform/projects/variables.ts";
-import { openQueue } from "./platform/queue/bullmq-queue.ts";
 import { openLocalRuntime } from "./platform/runtime/local.ts";
 import { openOwnedProcesses } from "./platform/runtime/owned-processes.ts";
 import { openMasterKey } from "./platform/secrets/master-key.ts";
 import { Redactor } from "./platform/secrets/redactor.ts";
-import { openEmbeddedPostgres } from "./platform/store/embedded-postgres.ts";
-import { keepPostgres } from "./platform/store/keep-postgres.ts";
-import { openStore } from "./platform/store/store.ts";
-import { openTelemetryStore } from "./platform/telemetry/clickhouse.ts";
-import { telemetryHttp } from "./platform/telemetry/ingest/http.ts";
 import { openLogs } from "./platform/telemetry/logs.ts";
 import { openTraces } from "./platform/telemetry/traces.ts";
+import { type RegularWork, startRegularWork } from "./regular-work.ts";
 import { TsdevError } from "./sdk/errors.ts";
+import { openStores, type Undo } from "./stores.ts";
 
 const root = dirname(fileURLToPath(import.meta.url));
 const registerUrl = pathToFileURL(join(root, "sdk/register.ts")).href;
-const analysisEveryMs = 60_000;
-const unfinishedEveryMs = 15_000;
 const wantedOtlpPort = 4318;
 
 export interface PlatformOptions {
@@ -74,9 +62,6 @@ export interface Platform {
   close(options: { all: boolean }): Promise<void>;
 }
 
-/** Undoes one thing that a start has done. */
-type Undo = () => Promise<unknown>;
-
 /** Opens the platform on a data directory that this process holds. A start that is refused leaves nothing running that it started. */
 export async function openPlatform(options: PlatformOptions): Promise<Platform> {
   const undo: Undo[] = [];
@@ -94,28 +79,9 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
   const nodeFolder = dirname(process.execPath);
   const github = gitHubSettings(env);
 
-  // state, telemetry, queue
-  const postgres = env.DATABASE_URL
-    ? { url: env.DATABASE_URL, adminUrl: env.DATABASE_URL, started: false, stop: async () => undefined }
-    : await openEmbeddedPostgres({ directory: directory.join("postgres") });
-  if (postgres.started) undo.push(() => postgres.stop());
-  const kept = env.DATABASE_URL
-    ? undefined
-    : keepPostgres({ directory: directory.join("postgres"), log: console.error });
-  undo.push(async () => kept?.close());
-  const [store, telemetry] = await Promise.all([
-    openStore({ url: postgres.url }),
-    openTelemetryStore(
-      env.CLICKHOUSE_URL ? { clickhouseUrl: env.CLICKHOUSE_URL } : { directory: directory.join("clickhouse") },
-    ),
-  ]);
-  undo.push(
-    () => store.close(),
-    () => telemetry.close(),
-  );
+  const stores = await openStores(directory, env, undo);
+  const { store, telemetry, queue, adminUrl } = stores;
   const { db } = store;
-  const queue = await openQueue(env.REDIS_URL ? { redisUrl: env.REDIS_URL } : { postgresUrl: postgres.url });
-  undo.push(() => queue.close());
 
   // identity and secrets
   const masterKey = await openMasterKey(directory.path);
@@ -128,7 +94,7 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
   // what a killed control plane left behind
   const processes = openOwnedProcesses(directory.path);
   await processes.reapOwned();
-  await cleanUpProofs({ adminUrl: postgres.adminUrl, directory: directory.join("proofs") });
+  await cleanUpProofs({ adminUrl, directory: directory.join("proofs") });
 
   // the machine: runtime, databases, builds
   const runtime = await openLocalRuntime({
@@ -142,7 +108,7 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
     await (serving ? runtime.close() : runtime.stopAll());
   });
   const databases = new AppDatabases({
-    adminUrl: postgres.adminUrl,
+    adminUrl,
     key: masterKey.derive("app databases").toString("hex"),
   });
   const routerPort = new URL(runtime.routerUrl).port;
@@ -187,7 +153,7 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
         : `${runtime.routerUrl}/git/${project.name}.git`,
     environmentUrl,
   });
-  let watch: PushWatch | undefined;
+  let work: RegularWork | undefined;
   const variables = new Variables({ db, masterKey, redactor });
   await variables.learnSecrets();
   const logs = new BuildLogs(directory.join("builds", "logs"), redactor);
@@ -235,7 +201,7 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
     replayInput: new ReplayInput(db, (organizationId, filter) => traces.recordingsFor(organizationId, filter)),
     sqlTypes: postgresSqlTypes,
     processes,
-    adminUrl: postgres.adminUrl,
+    adminUrl,
     directory: directory.path,
     registerUrl,
     nodePath: process.execPath,
@@ -264,7 +230,7 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
           const location = project.git_location;
           const host = git.of(project);
           // what is new there is recorded as a push first, or it would be deployed again when it is found
-          if (host.kind === "github") await watch?.look(project.id);
+          if (host.kind === "github") await work?.lookForPushes(project.id);
           const commit = await host.head(location, branch);
           if (commit === null) return null;
           return { commit, message: (await host.describe(location, commit))?.subject ?? "" };
@@ -299,64 +265,20 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
     }),
   });
 
-  // faces
-  const app = new Hono();
-  app.get("/healthz", (c) => c.json({ status: "ok" }));
-  app.get("/readyz", (c) => c.json({ status: "ready" }));
-  app.route("/api/v1", httpApi({ registry, identity, url: () => runtime.routerUrl, version }));
-  app.route("/mcp", mcpHttp({ registry, identity, masterKey, version, url: () => runtime.routerUrl }));
-  const ingest = telemetryHttp({
-    store: telemetry,
-    authenticate: async (authorization) => {
-      const token = tokenFrom(authorization);
-      return token ? identity.ingestScope(token) : null;
-    },
+  const { app, ingest } = mountFaces({
+    root,
+    version,
+    url: () => runtime.routerUrl,
+    registry,
+    identity,
+    masterKey,
+    telemetry,
+    git: local,
+    deployments,
+    projects,
+    audit,
+    sdk: { ...packedSdk, dependencies: sdkManifest.dependencies },
   });
-  app.route("/", ingest);
-  app.route(
-    "/npm",
-    sdkRegistry({
-      tarballPath: packedSdk.tarballPath,
-      version: packedSdk.version,
-      dependencies: sdkManifest.dependencies,
-    }),
-  );
-  app.route(
-    "/git",
-    gitHttp({
-      host: local,
-      authenticate: (token) => identity.principalOf(token),
-      onPush: async ({ project, branch, before, after, message, principal }) => {
-        const made = await deployments.onPush({
-          organizationId: project.organizationId,
-          project: project.name,
-          branch,
-          before,
-          after,
-          message,
-          pushedBy: principal.id,
-          cause: "push",
-        });
-        await audit({
-          principal,
-          operation: "git.push",
-          face: "git",
-          input: { project: project.name, branch, before, after },
-          outcome: "done",
-          errorCode: null,
-        });
-        if (made.length > 0) {
-          return made.map(
-            ({ id }) => `deployment ${id} is queued, follow it at ${runtime.routerUrl}/deployments/${id}`,
-          );
-        }
-        const { environments } = await projects.get(project.organizationId, project.name);
-        return nothingDeployed(project.name, branch, environments);
-      },
-    }),
-  );
-  app.route("/", dashboardPages(join(root, "dashboard/dist")));
-
   const listening: Listening[] = [];
   const own = await listen(app, { port: 0 });
   listening.push(own);
@@ -367,66 +289,19 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
 
   // carry on where the last one was stopped
   await runtime.retain(await deployer.reconcile());
-  for (const push of await unrecordedPushes({ host: local, db })) await onFoundPush(push, "found at start");
   const pump = pumpOutput({ runtime, logs: logStore, db, redactor, signal: stop.signal });
   await workDeployments(deployer, queue);
   await workSuggestions(pipeline, queue);
-  if (git.github) {
-    watch = watchPushes({
-      db,
-      host: git.github,
-      onPush: (push) => onFoundPush(push, "found on GitHub"),
-      onLooked: (projectId) => pipeline.sync(projectId),
-      log: (message) => console.error(message),
-      signal: stop.signal,
-    });
-  } else {
-    const lost = await db.selectFrom("projects").select("name").where("git_host", "=", "github").execute();
-    for (const { name } of lost) console.error(`nothing new of ${name} is deployed: ${notConnected().message}`);
-  }
-  const analysis = setInterval(() => void analyzeEverything(), analysisEveryMs).unref();
-  // what it throws (the database is away) is tried again the next time
-  const unfinished = setInterval(() => void deployments.enqueueUnfinished().catch(() => undefined), unfinishedEveryMs);
-  unfinished.unref();
-
-  async function onFoundPush(push: UnrecordedPush, pushedBy: string): Promise<void> {
-    const { branch, before, after, message, cause } = push;
-    const { organizationId, name } = push.project;
-    await deployments.onPush({
-      organizationId,
-      project: name,
-      branch,
-      before,
-      after,
-      message,
-      cause,
-      pushedBy,
-      found: true,
-    });
-  }
-
-  /** A regular look at every environment with something live; what it throws is told and tried again at the next one. */
-  async function analyzeEverything(): Promise<void> {
-    const rows = await db
-      .selectFrom("deployments")
-      .innerJoin("environments", "environments.id", "deployments.environment_id")
-      .innerJoin("projects", "projects.id", "deployments.project_id")
-      .select([
-        "projects.name as project",
-        "environments.name as environment",
-        "deployments.organization_id as organization",
-      ])
-      .where("deployments.status", "=", "live")
-      .execute();
-    for (const row of rows) {
-      await projects
-        .environment(row.organization, row.project, row.environment)
-        .then((place) => pipeline.analyze(place))
-        .catch((error: unknown) =>
-          console.error(`analysis of ${row.project}/${row.environment}: ${TsdevError.from(error).message}`),
-        );
-    }
-  }
+  work = await startRegularWork({
+    db,
+    local,
+    github: git.github,
+    deployments,
+    projects,
+    pipeline,
+    queue,
+    signal: stop.signal,
+  });
 
   const address: ControlPlaneFile = {
     pid: process.pid,
@@ -449,29 +324,17 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
       return `${runtime.routerUrl}/login?code=${await identity.createLoginCode(principal)}`;
     },
     close: async ({ all }) => {
-      clearInterval(analysis);
-      clearInterval(unfinished);
       stop.abort();
       await queue.close();
       await processes.endOwned();
       await pump;
-      await watch?.done;
+      await work?.done();
       await logStore.close();
       await Promise.all(listening.map((one) => one.close()));
       if (all) await runtime.stopAll();
       else await runtime.close();
-      await telemetry.close();
-      await store.close();
-      await kept?.close();
-      if (all) await postgres.stop();
+      await stores.close({ all });
       await directory.release();
     },
   };
-}
-
-function nothingDeployed(project: string, branch: string, environments: { name: string; branch: string }[]): string[] {
-  // a push that is known already, or a branch of ours
-  if (environments.some((one) => one.branch === branch) || branch.startsWith("tsdev/")) return [];
-  const followed = environments.map((one) => `${one.branch} (${one.name})`).join(" or ");
-  return [`no environment of ${project} follows the branch ${branch}, so nothing is deployed; push to ${followed}`];
 }

@@ -1,0 +1,94 @@
+// Faces: one Hono app with the HTTP API, MCP, telemetry in, git, the npm endpoint of the SDK and the dashboard.
+import { join } from "node:path";
+import { Hono } from "hono";
+import { mcpHttp } from "./mcp/http.ts";
+import { httpApi } from "./platform/api/http.ts";
+import type { OperationRegistry } from "./platform/api/registry.ts";
+import { type SdkRegistryOptions, sdkRegistry } from "./platform/builds/sdk-registry.ts";
+import { dashboardPages } from "./platform/control-plane/dashboard-pages.ts";
+import type { Deployments } from "./platform/deployments/deployments.ts";
+import type { LocalGitHost } from "./platform/git/local-host.ts";
+import { gitHttp } from "./platform/git/smart-http.ts";
+import type { Audit } from "./platform/identity/audit.ts";
+import { type Identity, tokenFrom } from "./platform/identity/identity.ts";
+import type { Projects } from "./platform/projects/projects.ts";
+import type { MasterKey } from "./platform/secrets/master-key.ts";
+import type { TelemetryStore } from "./platform/telemetry/clickhouse.ts";
+import { telemetryHttp } from "./platform/telemetry/ingest/http.ts";
+
+export interface FaceParts {
+  /** The platform's own folder, which holds the built dashboard. */
+  root: string;
+  version: string;
+  /** The address that people and scripts use. */
+  url: () => string;
+  registry: OperationRegistry;
+  identity: Identity;
+  masterKey: MasterKey;
+  telemetry: TelemetryStore;
+  git: LocalGitHost;
+  deployments: Deployments;
+  projects: Projects;
+  audit: Audit;
+  sdk: SdkRegistryOptions;
+}
+
+/** `ingest` alone is also served on the standard OTLP port. */
+export function mountFaces(parts: FaceParts): { app: Hono; ingest: Hono } {
+  const { registry, identity, masterKey, version, url } = parts;
+  const app = new Hono();
+  app.get("/healthz", (c) => c.json({ status: "ok" }));
+  app.get("/readyz", (c) => c.json({ status: "ready" }));
+  app.route("/api/v1", httpApi({ registry, identity, url, version }));
+  app.route("/mcp", mcpHttp({ registry, identity, masterKey, version, url }));
+  const ingest = telemetryHttp({
+    store: parts.telemetry,
+    authenticate: async (authorization) => {
+      const token = tokenFrom(authorization);
+      return token ? identity.ingestScope(token) : null;
+    },
+  });
+  app.route("/", ingest);
+  app.route("/npm", sdkRegistry(parts.sdk));
+  app.route(
+    "/git",
+    gitHttp({
+      host: parts.git,
+      authenticate: (token) => identity.principalOf(token),
+      onPush: async ({ project, branch, before, after, message, principal }) => {
+        const made = await parts.deployments.onPush({
+          organizationId: project.organizationId,
+          project: project.name,
+          branch,
+          before,
+          after,
+          message,
+          pushedBy: principal.id,
+          cause: "push",
+        });
+        await parts.audit({
+          principal,
+          operation: "git.push",
+          face: "git",
+          input: { project: project.name, branch, before, after },
+          outcome: "done",
+          errorCode: null,
+        });
+        if (made.length > 0) {
+          return made.map(({ id }) => `deployment ${id} is queued, follow it at ${url()}/deployments/${id}`);
+        }
+        const { environments } = await parts.projects.get(project.organizationId, project.name);
+        return nothingDeployed(project.name, branch, environments);
+      },
+    }),
+  );
+  app.route("/", dashboardPages(join(parts.root, "dashboard/dist")));
+  return { app, ingest };
+}
+
+function nothingDeployed(project: string, branch: string, environments: { name: string; branch: string }[]): string[] {
+  // a push that is known already, or a branch of ours
+  if (environments.some((one) => one.branch === branch) || branch.startsWith("tsdev/")) return [];
+  const followed = environments.map((one) => `${one.branch} (${one.name})`).join(" or ");
+  return [`no environment of ${project} follows the branch ${branch}, so nothing is deployed; push to ${followed}`];
+}
