@@ -48,10 +48,12 @@ export function suggestionOperations(parts: {
       faces: { mcp: "list_suggestions", cli: "suggestions" },
       handler: async (input, { principal }) => {
         const { environment } = await projects.environment(principal.organizationId, input.project, input.environment);
+        const worked = await suggestions.inStates(environment.id, ["open", "snoozed", "pull-request", "merged"]);
         return {
           suggestions: await suggestions.list(principal.organizationId, environment.id, input.states),
           rejections: await suggestions.rejections(environment.id),
-          inWork: await queue.depth(suggestionQueue),
+          // of this environment alone: how busy others are is not theirs to know
+          inWork: (await Promise.all(worked.map((row) => queue.has(suggestionQueue, row.id)))).filter(Boolean).length,
         };
       },
     }),

@@ -132,6 +132,10 @@ class BullMqQueue implements Queue {
     return Object.values(counts).reduce((sum, count) => sum + count, 0);
   }
 
+  async has(queue: string, id: string): Promise<boolean> {
+    return (await this.#queue(queue).getJob(bullId(id))) !== undefined;
+  }
+
   async close(): Promise<void> {
     // No worker takes another job; those at work hear the signal.
     await Promise.all(this.#workers.map((worker) => worker.pause(true)));

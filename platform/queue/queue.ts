@@ -16,6 +16,8 @@ export interface Queue {
   work<T extends object>(queue: string, handler: JobHandler<T>, options?: { concurrency?: number }): Promise<void>;
   /** How many jobs of a queue wait or run. */
   depth(queue: string): Promise<number>;
+  /** True while the job waits or runs. */
+  has(queue: string, id: string): Promise<boolean>;
   /** Stops the workers (jobs in progress get an aborted signal) and closes the connections. */
   close(): Promise<void>;
 }
