@@ -1,5 +1,6 @@
 // Killed demo: one data directory, the same command again and again, its control plane killed at seeded random moments.
 import { type DemoRun, processesOf, runDemo } from "./demo-run.ts";
+import { seededRandom } from "./seeded-random.ts";
 
 /** Moments lie within the time that an undisturbed run takes, in milliseconds. */
 const longestMs = 150_000;
@@ -12,23 +13,12 @@ export interface KilledOutcome {
   last: DemoRun;
 }
 
-/** mulberry32: a small seeded generator, so that a run can be repeated. */
-function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
-
 /** Kills so often, then lets the run end. Moments are spread so that short and long runs are both cut. */
 export async function killRepeatedly(
   data: string,
   options: { kills: number; seed: number; told: (line: string) => void },
 ): Promise<KilledOutcome> {
-  const random = seeded(options.seed);
+  const random = seededRandom(options.seed);
   const killed: string[] = [];
   for (let run = 0; run < mostRuns; run++) {
     const more = killed.length < options.kills;

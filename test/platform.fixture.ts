@@ -92,6 +92,17 @@ export class PlatformProcess {
     return new PlatformProcess(data, child, JSON.parse(line[0] as string) as Address, complaints);
   }
 
+  /** Starts it and kills it after so long, wherever it is by then. */
+  static async startAndKill(data: string, afterMs: number): Promise<void> {
+    const child = spawnServe(["--data", data, "--port", "0", "--json"]);
+    const ended = once(child, "close");
+    child.stdout!.resume();
+    child.stderr!.resume();
+    const timer = setTimeout(() => child.kill("SIGKILL"), afterMs);
+    await ended;
+    clearTimeout(timer);
+  }
+
   get pid(): number {
     return this.#child.pid!;
   }
