@@ -9,6 +9,7 @@ import type { EnvironmentRow, ProjectRow } from "../projects/projects.ts";
 import type { Variables } from "../projects/variables.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { InstanceGroup, Runtime } from "../runtime/runtime.ts";
+import type { Redactor } from "../secrets/redactor.ts";
 import { diskError } from "../store/private-file.ts";
 import type { DatabaseSchema } from "../store/schema.ts";
 import { type DeploymentRow, type Deployments, deploymentQueue } from "./deployments.ts";
@@ -25,6 +26,7 @@ export interface DeployerParts {
   runtime: Runtime;
   databases: AppDatabases;
   variables: Variables;
+  redactor: Redactor;
   /** Where instances send telemetry, and the token that says whose it is. */
   otlp: (scope: { organizationId: string; project: string; environment: string }) => {
     endpoint: string;
@@ -64,8 +66,10 @@ export class Deployer {
       // the control plane is stopping: the job stays and is done after the next start
       if (stop.aborted) throw thrown;
       const error = diskError(thrown);
-      if (error.code === "canceled") return;
-      await this.#fail(id, error.toJSON());
+      // whatever the canceling broke off, it is no failure
+      if (error.code === "canceled" || tracked.signal.aborted) return;
+      // the reason quotes the last lines of a build or of an instance
+      await this.#fail(id, this.#parts.redactor.redactDeep(error.toJSON()));
       await logs.write(id, "system", `failed: ${error.message}\nfix: ${error.fix}`);
     } finally {
       tracked.done();
@@ -78,13 +82,15 @@ export class Deployer {
     place: { project: ProjectRow; environment: EnvironmentRow },
     release: Release,
   ): Promise<InstanceGroup> {
-    const { databases, variables, otlp, registerUrl, compileCache, host } = this.#parts;
+    const { databases, variables, otlp, registerUrl, compileCache, host, redactor } = this.#parts;
     const scope = {
       organizationId: row.organization_id,
       project: place.project.name,
       environment: place.environment.name,
     };
     const databaseUrl = release.config.database ? (await databases.ensure(await this.#databaseName(place))).url : null;
+    const sent = otlp(scope);
+    redactor.learn([sent.token, ...(databaseUrl ? [databaseUrl, new URL(databaseUrl).password] : [])]);
     return {
       deploymentId: row.id,
       project: scope.project,
@@ -99,7 +105,7 @@ export class Deployer {
         variables: await variables.all(place.environment.id),
         config: release.config,
         databaseUrl,
-        otlp: otlp(scope),
+        otlp: sent,
         registerUrl,
         compileCache,
         ...scope,
