@@ -33,7 +33,22 @@ export async function serve(flags: { data?: string; port?: number; json: boolean
   );
 }
 
-const Running = z.object({ pid: z.int() });
+const Running = z.object({ pid: z.int(), url: z.string() });
+const healthLimitMs = 5_000;
+
+/** What `control-plane.json` says of a control plane that runs, or null: after a kill its number may be another process's. */
+async function runningOn(data: string): Promise<z.infer<typeof Running> | null> {
+  const text = await readFile(join(data, "control-plane.json"), "utf8").catch(() => null);
+  let noted: z.infer<typeof Running> | undefined;
+  try {
+    noted = text === null ? undefined : Running.safeParse(JSON.parse(text)).data;
+  } catch {
+    return null;
+  }
+  if (!noted || !alive(noted.pid)) return null;
+  const answer = await fetch(`${noted.url}/healthz`, { signal: AbortSignal.timeout(healthLimitMs) }).catch(() => null);
+  return answer?.ok ? noted : null;
+}
 
 function alive(pid: number): boolean {
   try {
@@ -46,9 +61,8 @@ function alive(pid: number): boolean {
 
 export async function stop(flags: { data?: string; all: boolean; json: boolean }): Promise<void> {
   const data = flags.data ?? defaultData;
-  const text = await readFile(join(data, "control-plane.json"), "utf8").catch(() => null);
-  const running = text === null ? null : Running.safeParse(JSON.parse(text)).data;
-  if (!running || !alive(running.pid)) {
+  const running = await runningOn(data);
+  if (!running) {
     if (flags.all) {
       await stopWhatIsLeft(data);
       print({ stopped: true }, flags, () => "stopped");
