@@ -7,8 +7,9 @@ import type { Releases } from "../../platform/builds/releases.ts";
 import type { AppDatabases } from "../../platform/databases/app-databases.ts";
 import type { DeploymentRow, Deployments } from "../../platform/deployments/deployments.ts";
 import type { GitHosts } from "../../platform/git/git-hosts.ts";
+import { type Place, placeOf } from "../../platform/projects/place.ts";
 import { ProjectSettings } from "../../platform/projects/project.ts";
-import type { EnvironmentRow, ProjectRow } from "../../platform/projects/projects.ts";
+import type { ProjectRow } from "../../platform/projects/projects.ts";
 import type { Variables } from "../../platform/projects/variables.ts";
 import type { Queue } from "../../platform/queue/queue.ts";
 import type { OwnedProcesses } from "../../platform/runtime/owned-processes.ts";
@@ -63,11 +64,6 @@ export interface PipelineParts {
   onProgress: (suggestionId: string, event: Progress) => void;
 }
 
-interface PlaceRows {
-  project: ProjectRow;
-  environment: EnvironmentRow;
-}
-
 /**
  * Invariants, each holding after a kill at any line:
  * 1. What a step made is stored before the next begins; a step that finds its result stored does not run again.
@@ -82,7 +78,7 @@ export class Pipeline {
   }
 
   /** Runs the detectors over what the live deployment did, stores the result, and queues what is to be patched and judged. */
-  async analyze(place: PlaceRows): Promise<{ findings: number; rejections: number }> {
+  async analyze(place: Place): Promise<{ findings: number; rejections: number }> {
     const { suggestions, deployments, queue } = this.#parts;
     const live = await deployments.live(place.environment.id);
     if (!live) {
@@ -118,7 +114,7 @@ export class Pipeline {
 
   /** Opens the pull request of a proven suggestion because a person asked for it; the automatic limits do not apply. */
   async apply(row: SuggestionRow): Promise<void> {
-    const place = await this.#place(row);
+    const place = await placeOf(this.#parts.db, row);
     const { patch, proof } = await this.#parts.suggestions.describe(row);
     if (row.pull_request) {
       if (row.state !== "dismissed") return;
@@ -176,7 +172,7 @@ export class Pipeline {
   }
 
   async #offer(row: SuggestionRow, signal: AbortSignal): Promise<void> {
-    const place = await this.#place(row);
+    const place = await placeOf(this.#parts.db, row);
     const patch = await this.#patch(row, place);
     if (!patch) return;
     const proof = await this.#prove(row, place, patch, signal);
@@ -184,7 +180,7 @@ export class Pipeline {
     if (await this.#mayOpen(place.project)) await this.#open(row, place, patch, proof, ["open"]);
   }
 
-  async #patch(row: SuggestionRow, place: PlaceRows): Promise<Patch | null> {
+  async #patch(row: SuggestionRow, place: Place): Promise<Patch | null> {
     const { suggestions, git, databases, sqlTypes } = this.#parts;
     const known = await suggestions.describe(row);
     if (known.declined && known.declined.condition !== failed) return null;
@@ -204,7 +200,7 @@ export class Pipeline {
     return kept ? result.patch : null;
   }
 
-  async #prove(row: SuggestionRow, place: PlaceRows, patch: Patch, signal: AbortSignal): Promise<Proof> {
+  async #prove(row: SuggestionRow, place: Place, patch: Patch, signal: AbortSignal): Promise<Proof> {
     const { suggestions, releases, databases, variables, replayInput, processes, directory } = this.#parts;
     const { finding, proof: known } = await suggestions.describe(row);
     if (known) return known;
@@ -270,13 +266,7 @@ export class Pipeline {
   }
 
   /** `from`: the states in which it may be opened; a person may have dismissed it since the proof began. */
-  async #open(
-    row: SuggestionRow,
-    place: PlaceRows,
-    patch: Patch,
-    proof: Proof,
-    from: SuggestionState[],
-  ): Promise<void> {
+  async #open(row: SuggestionRow, place: Place, patch: Patch, proof: Proof, from: SuggestionState[]): Promise<void> {
     const { suggestions, links } = this.#parts;
     const { state } = await suggestions.row(row.organization_id, row.id);
     if (!from.includes(state as SuggestionState)) return;
@@ -319,7 +309,7 @@ export class Pipeline {
   async #follow(row: SuggestionRow): Promise<void> {
     const { suggestions, git } = this.#parts;
     const { pullRequest } = await suggestions.describe(row);
-    const { project } = await this.#place(row);
+    const { project } = await placeOf(this.#parts.db, row);
     const now = pullRequest && (await git.of(project).pullRequest(project.git_location, pullRequest.number));
     if (!pullRequest || !now || now.state === "open") return;
     const changed = { ...pullRequest, state: now.state };
@@ -334,7 +324,7 @@ export class Pipeline {
 
   async #judge(row: SuggestionRow): Promise<void> {
     const { suggestions, deployments, reader, db } = this.#parts;
-    const place = await this.#place(row);
+    const place = await placeOf(this.#parts.db, row);
     const git = this.#parts.git.of(place.project);
     const { finding, pullRequest } = await suggestions.describe(row);
     const live = await deployments.live(row.environment_id);
@@ -366,7 +356,7 @@ export class Pipeline {
     this.#tell(row, verdict.result);
   }
 
-  async #analyzeDeployment(place: PlaceRows, live: DeploymentRow) {
+  async #analyzeDeployment(place: Place, live: DeploymentRow) {
     return analyze(this.#parts.reader, {
       organizationId: live.organization_id,
       project: place.project.name,
@@ -391,21 +381,6 @@ export class Pipeline {
       Date.parse((row.pull_request as { openedAt?: string } | null)?.openedAt ?? "");
     const lastHour = rows.filter((row) => openedAt(row) > Date.now() - hourMs).length;
     return open < limits.maxOpen && lastHour < limits.perHour;
-  }
-
-  async #place(row: SuggestionRow): Promise<PlaceRows> {
-    const { db } = this.#parts;
-    const project = await db
-      .selectFrom("projects")
-      .selectAll()
-      .where("id", "=", row.project_id)
-      .executeTakeFirstOrThrow();
-    const environment = await db
-      .selectFrom("environments")
-      .selectAll()
-      .where("id", "=", row.environment_id)
-      .executeTakeFirstOrThrow();
-    return { project, environment };
   }
 
   #tell(row: SuggestionRow, message: string, fraction?: number): void {

@@ -5,7 +5,8 @@ import type { BuildLogs } from "../builds/build-log.ts";
 import type { Release } from "../builds/release.ts";
 import type { Releases } from "../builds/releases.ts";
 import type { AppDatabases } from "../databases/app-databases.ts";
-import type { EnvironmentRow, ProjectRow } from "../projects/projects.ts";
+import { type Place, placeOf } from "../projects/place.ts";
+import type { ProjectRow } from "../projects/projects.ts";
 import type { Variables } from "../projects/variables.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { InstanceGroup, Runtime } from "../runtime/runtime.ts";
@@ -59,7 +60,7 @@ export class Deployer {
     const tracked = deployments.track(id);
     const signal = AbortSignal.any([stop, tracked.signal]);
     try {
-      const place = await this.#place(row);
+      const place = await placeOf(this.#parts.db, row);
       const release = await this.#build(row, place.project, signal);
       await this.#start(row, place, release, signal);
     } catch (thrown) {
@@ -77,11 +78,7 @@ export class Deployer {
   }
 
   /** What an instance group of this deployment is; also used to bring a live one back after a restart. */
-  async group(
-    row: DeploymentRow,
-    place: { project: ProjectRow; environment: EnvironmentRow },
-    release: Release,
-  ): Promise<InstanceGroup> {
+  async group(row: DeploymentRow, place: Place, release: Release): Promise<InstanceGroup> {
     const { databases, variables, otlp, registerUrl, compileCache, host, redactor } = this.#parts;
     const scope = {
       organizationId: row.organization_id,
@@ -145,7 +142,7 @@ export class Deployer {
 
   async #bringBack(row: DeploymentRow): Promise<void> {
     const { releases, runtime } = this.#parts;
-    const place = await this.#place(row);
+    const place = await placeOf(this.#parts.db, row);
     if (place.environment.replicas === 0 || !row.release_id) return;
     const group = await this.group(row, place, await releases.get(row.release_id));
     const started = await runtime.start(group, AbortSignal.timeout(bringBackMs + (group.healthTimeoutMs ?? 0)));
@@ -172,12 +169,7 @@ export class Deployer {
     return release;
   }
 
-  async #start(
-    row: DeploymentRow,
-    place: { project: ProjectRow; environment: EnvironmentRow },
-    release: Release,
-    signal: AbortSignal,
-  ): Promise<void> {
+  async #start(row: DeploymentRow, place: Place, release: Release, signal: AbortSignal): Promise<void> {
     const { db, logs, runtime } = this.#parts;
     await this.#advance(row.id, "starting", {});
     const group = await this.group(row, place, release);
@@ -229,22 +221,7 @@ export class Deployer {
       .execute();
   }
 
-  async #place(row: DeploymentRow): Promise<{ project: ProjectRow; environment: EnvironmentRow }> {
-    const { db } = this.#parts;
-    const project = await db
-      .selectFrom("projects")
-      .selectAll()
-      .where("id", "=", row.project_id)
-      .executeTakeFirstOrThrow();
-    const environment = await db
-      .selectFrom("environments")
-      .selectAll()
-      .where("id", "=", row.environment_id)
-      .executeTakeFirstOrThrow();
-    return { project, environment };
-  }
-
-  async #databaseName(place: { project: ProjectRow; environment: EnvironmentRow }): Promise<string> {
+  async #databaseName(place: Place): Promise<string> {
     if (place.environment.database_name) return place.environment.database_name;
     const name = `app_${place.environment.id.slice(4)}`;
     await this.#parts.db
