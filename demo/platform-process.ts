@@ -5,6 +5,7 @@ import { closeSync, openSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { TsdevError } from "../sdk/errors.ts";
 
@@ -55,7 +56,9 @@ export class PlatformProcess {
       env: { ...process.env, UV_THREADPOOL_SIZE: threadPoolSize },
     });
     closeSync(log);
-    const first = createInterface({ input: child.stdout })[Symbol.asyncIterator]().next();
+    const first = createInterface({ input: child.stdout as Readable })
+      [Symbol.asyncIterator]()
+      .next();
     const ended = once(child, "exit").then(() => null);
     const line = await Promise.race([first, ended]);
     if (!line || line.done) {
