@@ -137,3 +137,73 @@ test("a push found by a look that others have overtaken is not deployed over the
   await deployments.onPush({ ...found, before: later, after: commitB });
   expect(await listed()).toEqual(["b queued", "c canceled", "a canceled"]);
 });
+
+describe("what people ask for", () => {
+  const asked = () => deployments.list(push.organizationId, "shop", "production", 100);
+  const liveAt = (id: string, commit: string, release: string) =>
+    store.db.transaction().execute(async (trx) => {
+      const { project_id } = await trx
+        .selectFrom("deployments")
+        .selectAll()
+        .where("id", "=", id)
+        .executeTakeFirstOrThrow();
+      const values = {
+        id: release,
+        organization_id: push.organizationId,
+        project_id,
+        service: "shop",
+        commit,
+        folder: "f",
+        config: "{}",
+        lockfile_digest: "",
+      };
+      await trx.insertInto("releases").values(values).execute();
+      await trx
+        .updateTable("deployments")
+        .set({ status: "superseded" })
+        .where("status", "=", "live")
+        .where("project_id", "=", project_id)
+        .execute();
+      await trx
+        .updateTable("deployments")
+        .set({ status: "live", live_at: new Date(), release_id: release })
+        .where("id", "=", id)
+        .execute();
+    });
+
+  test("a commit on its way is not asked for twice, and the head is deployed again when it is live", async () => {
+    const head = { commit: commitA, message: "first" };
+    const [first] = await deployments.onPush(push);
+    expect((await deployments.deploy(push.organizationId, "shop", "production", head)).id).toBe(first!.id);
+    await liveAt(first!.id, commitA, newId("rel"));
+    expect((await deployments.deploy(push.organizationId, "shop", "production", head)).id).not.toBe(first!.id);
+  });
+
+  test("a rollback takes the release before the live one, and is refused where there is none", async () => {
+    const rollback = (target?: string) => deployments.rollback(push.organizationId, "shop", "production", target);
+    await expect(rollback()).rejects.toMatchObject({ code: "conflict" });
+    const [first] = await deployments.onPush(push);
+    const release = newId("rel");
+    await liveAt(first!.id, commitA, release);
+    await expect(rollback()).rejects.toMatchObject({ code: "conflict" });
+    const [second] = await deployments.onPush({ ...push, before: commitA, after: commitB });
+    await liveAt(second!.id, commitB, newId("rel"));
+    expect(await rollback()).toMatchObject({
+      cause: "rollback",
+      rollback_of: first!.id,
+      release_id: release,
+      status: "queued",
+    });
+    await expect(rollback("dep_nothing_such")).rejects.toMatchObject({ code: "not_found" });
+  });
+
+  test("canceled is canceled once; what is live cannot be", async () => {
+    const [first] = await deployments.onPush(push);
+    const { signal, done } = deployments.track(first!.id);
+    await deployments.cancel(push.organizationId, first!.id);
+    expect(signal.aborted).toBe(true);
+    done();
+    expect((await asked())[0]).toMatchObject({ status: "canceled", reason: { code: "canceled" } });
+    await expect(deployments.cancel(push.organizationId, first!.id)).rejects.toMatchObject({ code: "conflict" });
+  });
+});

@@ -1,7 +1,7 @@
 // Deployments: asked for by pushes, merges, rollbacks and people; listed, followed, canceled. The deployer carries them out.
 import { type Kysely, type Selectable, sql, type Transaction } from "kysely";
 import { type ErrorShape, TsdevError } from "../../sdk/errors.ts";
-import type { Projects } from "../projects/projects.ts";
+import type { EnvironmentRow, Projects } from "../projects/projects.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { InstanceStatus } from "../runtime/runtime.ts";
 import { newId } from "../store/id.ts";
@@ -158,36 +158,20 @@ export class Deployments {
         path: "deployment",
       });
     }
-    const row = await this.#db
-      .insertInto("deployments")
-      .values({
-        id: newId("dep"),
-        organization_id: organizationId,
-        project_id: place.project.id,
-        environment_id: place.environment.id,
-        service: chosen.service,
-        commit: chosen.commit,
-        commit_message: chosen.commit_message,
-        cause: "rollback",
-        rollback_of: chosen.id,
-        release_id: chosen.release_id,
-        status: "queued",
-      })
-      .returningAll()
-      .executeTakeFirstOrThrow();
-    await this.enqueue(row.id);
-    return row;
+    return this.#ask(place.environment, {
+      service: chosen.service,
+      commit: chosen.commit,
+      commit_message: chosen.commit_message,
+      cause: "rollback",
+      rollback_of: chosen.id,
+      release_id: chosen.release_id,
+    });
   }
 
   /** Deploys the commit that is live once more, or the newest one asked for, with the variables as they are now. */
   async redeploy(organizationId: string, project: string, environment: string): Promise<DeploymentRow> {
     const place = await this.#projects.environment(organizationId, project, environment);
-    const newest = await this.#db
-      .selectFrom("deployments")
-      .selectAll()
-      .where("environment_id", "=", place.environment.id)
-      .orderBy("created_at", "desc")
-      .executeTakeFirst();
+    const newest = await this.#newest(place.environment.id);
     const latest = (await this.live(place.environment.id)) ?? newest;
     if (!latest) {
       throw new TsdevError("conflict", {
@@ -195,23 +179,12 @@ export class Deployments {
         fix: `push the branch ${place.environment.branch}, or run \`npx tsdev deploy\` in the app's folder`,
       });
     }
-    const row = await this.#db
-      .insertInto("deployments")
-      .values({
-        id: newId("dep"),
-        organization_id: organizationId,
-        project_id: place.project.id,
-        environment_id: place.environment.id,
-        service: latest.service,
-        commit: latest.commit,
-        commit_message: latest.commit_message,
-        cause: "manual",
-        status: "queued",
-      })
-      .returningAll()
-      .executeTakeFirstOrThrow();
-    await this.enqueue(row.id);
-    return row;
+    return this.#ask(place.environment, {
+      service: latest.service,
+      commit: latest.commit,
+      commit_message: latest.commit_message,
+      cause: "manual",
+    });
   }
 
   /** Deploys a commit that is in the repository already; one that is on its way is not asked for twice. */
@@ -222,30 +195,14 @@ export class Deployments {
     head: { commit: string; message: string },
   ): Promise<DeploymentRow> {
     const place = await this.#projects.environment(organizationId, project, environment);
-    const newest = await this.#db
-      .selectFrom("deployments")
-      .selectAll()
-      .where("environment_id", "=", place.environment.id)
-      .orderBy("created_at", "desc")
-      .executeTakeFirst();
+    const newest = await this.#newest(place.environment.id);
     if (newest?.commit === head.commit && ["queued", "building", "starting"].includes(newest.status)) return newest;
-    const row = await this.#db
-      .insertInto("deployments")
-      .values({
-        id: newId("dep"),
-        organization_id: organizationId,
-        project_id: place.project.id,
-        environment_id: place.environment.id,
-        service: newest?.service ?? place.project.name,
-        commit: head.commit,
-        commit_message: head.message,
-        cause: "manual",
-        status: "queued",
-      })
-      .returningAll()
-      .executeTakeFirstOrThrow();
-    await this.enqueue(row.id);
-    return row;
+    return this.#ask(place.environment, {
+      service: newest?.service ?? place.project.name,
+      commit: head.commit,
+      commit_message: head.message,
+      cause: "manual",
+    });
   }
 
   /** Stops a deployment that is not live yet. */
@@ -350,6 +307,37 @@ export class Deployments {
     const controller = new AbortController();
     this.#running.set(id, controller);
     return { signal: controller.signal, done: () => void this.#running.delete(id) };
+  }
+
+  /** Stores what is asked for, then the wake-up; after a kill in between, the next start makes the wake-up. */
+  async #ask(
+    environment: EnvironmentRow,
+    wanted: Pick<DeploymentRow, "service" | "commit" | "commit_message" | "cause"> &
+      Partial<Pick<DeploymentRow, "rollback_of" | "release_id">>,
+  ): Promise<DeploymentRow> {
+    const row = await this.#db
+      .insertInto("deployments")
+      .values({
+        id: newId("dep"),
+        organization_id: environment.organization_id,
+        project_id: environment.project_id,
+        environment_id: environment.id,
+        status: "queued",
+        ...wanted,
+      })
+      .returningAll()
+      .executeTakeFirstOrThrow();
+    await this.enqueue(row.id);
+    return row;
+  }
+
+  async #newest(environmentId: string): Promise<DeploymentRow | undefined> {
+    return this.#db
+      .selectFrom("deployments")
+      .selectAll()
+      .where("environment_id", "=", environmentId)
+      .orderBy("created_at", "desc")
+      .executeTakeFirst();
   }
 
   async #cancelOlder(newer: DeploymentRow): Promise<void> {
