@@ -174,6 +174,7 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
     runtime,
     databases,
     variables,
+    redactor,
     otlp: (scope) => ({
       endpoint: runtime.routerUrl.replace("localhost", "127.0.0.1"),
       token: identity.ingestToken(scope),
