@@ -28,6 +28,8 @@ export async function openStore(options: { url: string }): Promise<Store> {
   const pool = new pg.Pool({ connectionString: options.url, max: 20, connectionTimeoutMillis: 10_000 });
   // An idle connection that breaks (the server restarts) is replaced at the next query; without this it ends the process.
   pool.on("error", () => {});
+  // The same for one that is in use: its query fails, which is enough.
+  pool.on("connect", (client) => client.on("error", () => {}));
   let opened = false;
   const connect = () =>
     pool.connect().catch((cause: unknown) => {
