@@ -88,6 +88,8 @@ export class PostgresStore implements RunStore {
     });
     // An idle connection that the server ends is replaced at the next query; without a listener it ends the process.
     pool.on("error", () => {});
+    // The same for one that is in use: its query fails, which is enough.
+    pool.on("connect", (client) => client.on("error", () => {}));
     try {
       await untraced(() => patiently(() => migrate(pool), 10_000));
     } catch (error) {
