@@ -102,15 +102,6 @@ export class Suggestions {
             .executeTakeFirstOrThrow(),
         );
       }
-      // what was refused on less evidence and is found now is no rejection any more
-      const found = analysis.findings.map((finding) => finding.fingerprint);
-      if (found.length > 0) {
-        await trx
-          .deleteFrom("rejections")
-          .where("environment_id", "=", place.environmentId)
-          .where("fingerprint", "in", found)
-          .execute();
-      }
       for (const rejection of analysis.rejections) {
         const json = JSON.stringify(rejection);
         await trx
@@ -121,6 +112,14 @@ export class Suggestions {
           )
           .execute();
       }
+      // what has a suggestion was found once: refused on less evidence, before or now, it is no rejection
+      await trx
+        .deleteFrom("rejections")
+        .where("environment_id", "=", place.environmentId)
+        .where("fingerprint", "in", (known) =>
+          known.selectFrom("suggestions").select("fingerprint").where("environment_id", "=", place.environmentId),
+        )
+        .execute();
       return rows;
     });
   }
