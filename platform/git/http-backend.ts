@@ -95,8 +95,8 @@ function cgiVariables({ request, repository, service, user }: BackendRequest): R
     QUERY_STRING: service.path === "/info/refs" ? `service=${service.service}` : "",
     REQUEST_METHOD: request.method,
     CONTENT_TYPE: header("content-type"),
-    // Absent for a chunked body: the program then reads until the end.
-    CONTENT_LENGTH: header("content-length"),
+    // No CONTENT_LENGTH: the program then reads until the end. Told a length, it spins for ever on a body that ends early,
+    // as it does when this process is killed in the middle of a push (seen with git 2.39).
     HTTP_CONTENT_ENCODING: header("content-encoding"),
     GIT_PROTOCOL: header("git-protocol"),
     REMOTE_USER: user,
