@@ -33,14 +33,17 @@ interface Inbox {
 
 export class Demo {
   readonly data: string;
+  readonly #automatic: boolean;
   progress!: Progress;
   requests = 0;
   #platform: PlatformProcess | null = null;
   #client!: Client;
   #partners: Partners | null = null;
 
-  constructor(data: string) {
+  /** `automatic`: whether tsdev opens pull requests by itself, as the demo wants, or waits for a person. */
+  constructor(data: string, options: { automatic: boolean } = { automatic: true }) {
     this.data = data;
+    this.#automatic = options.automatic;
   }
 
   get platform(): PlatformProcess {
@@ -67,7 +70,7 @@ export class Demo {
   async deploy(tell: Tell): Promise<Deployment> {
     const { project } = await this.#client.call("projects.create", {
       name: projectName,
-      settings: { pullRequests: { automatic: true, maxOpen: 5, perHour: 20 } },
+      settings: { pullRequests: { automatic: this.#automatic, maxOpen: 5, perHour: 20 } },
     });
     await this.#client.call("variables.set", {
       ...where,

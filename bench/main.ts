@@ -1,0 +1,15 @@
+// Benchmarks: `npm run bench [-- NAME]`; each against a named rival or limit in the same run, as JSON on stdout.
+import { logFollow } from "./log-follow.ts";
+import type { Measured } from "./measured.ts";
+
+const benchmarks: Record<string, () => Promise<Measured[]>> = { "log-follow": logFollow };
+
+const [name] = process.argv.slice(2);
+if (name !== undefined && !(name in benchmarks)) {
+  process.stderr.write(`there is no benchmark ${name}; use one of ${Object.keys(benchmarks).join(", ")}\n`);
+  process.exit(2);
+}
+const results: Measured[] = [];
+for (const [key, run] of Object.entries(benchmarks))
+  if (name === undefined || name === key) results.push(...(await run()));
+process.stdout.write(`${JSON.stringify(results)}\n`);

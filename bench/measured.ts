@@ -1,0 +1,40 @@
+// Measured: one row of a benchmark's result, ours against a named rival in the same run.
+
+export interface Measured {
+  name: string;
+  /** Medians, in `unit`. */
+  ours: number;
+  rival: number;
+  rivalName: string;
+  /** ours / rival */
+  ratio: number;
+  unit: string;
+  n: number;
+  /** 5th and 95th percentile of ours, in `unit`. */
+  spread: { low: number; high: number };
+}
+
+function quantile(values: number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
+}
+
+export function ratioOf(parts: {
+  name: string;
+  unit: string;
+  rivalName: string;
+  ours: number[];
+  rival: number[];
+}): Measured {
+  const [ours, rival] = [quantile(parts.ours, 0.5), quantile(parts.rival, 0.5)];
+  return {
+    name: parts.name,
+    ours,
+    rival,
+    rivalName: parts.rivalName,
+    ratio: ours / rival,
+    unit: parts.unit,
+    n: parts.ours.length,
+    spread: { low: quantile(parts.ours, 0.05), high: quantile(parts.ours, 0.95) },
+  };
+}
