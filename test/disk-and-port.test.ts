@@ -5,7 +5,7 @@ import { chmod, mkdir, open, rm } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { ErrorShape } from "../sdk/errors.ts";
 import { AppRepository } from "./app-repository.fixture.ts";
 import {
@@ -18,6 +18,9 @@ import {
   type Said,
   temporaryFolder,
 } from "./platform.fixture.ts";
+
+// generous, for a machine that is busy with other things
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
 
 let folder: string;
 let data: string;

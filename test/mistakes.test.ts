@@ -2,12 +2,15 @@
 // and the platform goes on: another app answers all the while, and the next good push is deployed.
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { Deployment } from "../platform/deployments/deployment.ts";
 import type { ErrorShape } from "../sdk/errors.ts";
 import { AppRepository, type Files } from "./app-repository.fixture.ts";
 import { ask, endAndRemove, PlatformProcess, run, type Said, temporaryFolder, tsdev } from "./platform.fixture.ts";
 import { type RequestLoop, startRequestLoop } from "./request-loop.fixture.ts";
+
+// generous, for a machine that is busy with other things
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
 
 let folder: string;
 let data: string;

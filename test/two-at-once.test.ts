@@ -1,12 +1,15 @@
 // Two platforms on one machine do not disturb each other; one directory has one control plane, and a killed one is replaced.
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { ErrorShape } from "../sdk/errors.ts";
 import { AppRepository } from "./app-repository.fixture.ts";
 import { ask, endAndRemove, eventually, PlatformProcess, refusedStart, temporaryFolder } from "./platform.fixture.ts";
 
 const host = "naive.app.localhost";
+// generous, for a machine that is busy with other things
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
+
 let folder: string;
 let platforms: PlatformProcess[];
 

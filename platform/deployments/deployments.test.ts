@@ -207,3 +207,26 @@ describe("what people ask for", () => {
     await expect(deployments.cancel(push.organizationId, first!.id)).rejects.toMatchObject({ code: "conflict" });
   });
 });
+
+test("a deployment whose job is lost gets another, and one that has a job no second one", async () => {
+  await deployments.onPush(push);
+  const { project, environment } = await projects.environment(push.organizationId, "shop", "production");
+  await store.db
+    .insertInto("deployments")
+    .values({
+      id: newId("dep"),
+      organization_id: push.organizationId,
+      project_id: project.id,
+      environment_id: environment.id,
+      service: "shop",
+      commit: commitB,
+      commit_message: "its job failed five times",
+      cause: "manual",
+      status: "building",
+    })
+    .execute();
+  const before = await queue.depth(deploymentQueue);
+  await deployments.enqueueUnfinished();
+  await deployments.enqueueUnfinished();
+  expect(await queue.depth(deploymentQueue)).toBe(before + 1);
+});
