@@ -1,7 +1,7 @@
 // Loop body: what may stand in a loop whose query moves before it. Anything not on the lists here declines.
 import type { Variable } from "@typescript-eslint/scope-manager";
 import { walk } from "oxc-walker";
-import type { Names } from "./query-loop.ts";
+import type { Names } from "./names.ts";
 import type { NotSure } from "./result.ts";
 import { memberName, type Node, type SourceFile } from "./source-file.ts";
 

@@ -1,12 +1,7 @@
 // Query loop: finds the awaited `query(text, [key])` that a finding points at and checks that its loop can be batched.
-import {
-  analyze,
-  type Reference,
-  type Scope,
-  type ScopeManager,
-  type Variable,
-} from "@typescript-eslint/scope-manager";
+import { analyze, type Variable } from "@typescript-eslint/scope-manager";
 import { checkBody } from "./loop-body.ts";
+import { Names } from "./names.ts";
 import { NotSure } from "./result.ts";
 import { memberName, type Node, type SourceFile, stringValue, unwrap, visitorKeys } from "./source-file.ts";
 
@@ -154,50 +149,6 @@ export function queryLoop(file: SourceFile, line: number, matches: (text: string
     escapes,
     listVariable,
   };
-}
-
-/** Questions about names, answered by scope analysis. */
-export class Names {
-  readonly #scopes: ScopeManager;
-
-  constructor(scopes: ScopeManager) {
-    this.#scopes = scopes;
-  }
-
-  #references(): Reference[] {
-    return this.#scopes.scopes.flatMap((scope: Scope) => scope.references);
-  }
-
-  /** What an identifier refers to; null for globals. */
-  variableOf(identifier: Node): Variable | null {
-    const found = this.#references().find((reference) => (reference.identifier as unknown) === identifier);
-    return found?.resolved ?? null;
-  }
-
-  /** The variable that a declaration's identifier declares. */
-  declaredBy(identifier: Node): Variable | null {
-    for (const scope of this.#scopes.scopes) {
-      for (const variable of scope.variables) {
-        if (variable.identifiers.some((node) => (node as unknown) === identifier)) return variable;
-      }
-    }
-    return null;
-  }
-
-  neverReassigned(variable: Variable): boolean {
-    return variable.references.every((reference) => !reference.isWrite() || reference.init === true);
-  }
-
-  referencesIn(variable: Variable, node: Node): Node[] {
-    return variable.references
-      .map((reference) => reference.identifier as unknown as Node)
-      .filter((identifier) => identifier.start >= node.start && identifier.end <= node.end);
-  }
-
-  isGlobal(identifier: Node): boolean {
-    const variable = this.variableOf(identifier);
-    return variable === null || variable.defs.length === 0;
-  }
 }
 
 /** `pool`, `this.pool`, `deps.db`: plain names all the way, the first of which never changes. */
