@@ -2,10 +2,9 @@
 import { join } from "node:path";
 import type { Kysely } from "kysely";
 import type { Finding } from "../../analyzers/finding.ts";
-import { analyze } from "../../analyzers/index.ts";
 import type { Releases } from "../../platform/builds/releases.ts";
 import type { AppDatabases } from "../../platform/databases/app-databases.ts";
-import type { DeploymentRow, Deployments } from "../../platform/deployments/deployments.ts";
+import type { Deployments } from "../../platform/deployments/deployments.ts";
 import type { GitHosts } from "../../platform/git/git-hosts.ts";
 import { type Place, placeOf } from "../../platform/projects/place.ts";
 import { ProjectSettings } from "../../platform/projects/project.ts";
@@ -24,11 +23,12 @@ import type { SqlTypes } from "../patches/sql-types.ts";
 import type { Proof } from "../proof/proof.ts";
 import { prove } from "../proof/prove.ts";
 import type { ProofMeasure } from "../proof/request.ts";
-import { claim, pullRequestBody, pullRequestTitle, verdictComment } from "./pull-request-text.ts";
+import { AfterOffer } from "./after-offer.ts";
+import { analyzeDeployment } from "./deployment-analysis.ts";
+import { claim, pullRequestBody, pullRequestTitle } from "./pull-request-text.ts";
 import type { ReplayInput } from "./replay-input.ts";
 import type { SuggestionState } from "./suggestion.ts";
 import type { SuggestionRow, Suggestions } from "./suggestions.ts";
-import { verdictFor } from "./verdict.ts";
 
 export const suggestionQueue = "suggestions";
 
@@ -39,7 +39,6 @@ const measures: Record<string, ProofMeasure> = {
 };
 /** The condition of a suggestion that was not declined by a codemod but came to a fault of ours. */
 const failed = "failed";
-const lookBackMs = 24 * 3600 * 1000;
 const hourMs = 3600 * 1000;
 
 export interface PipelineParts {
@@ -72,9 +71,11 @@ export interface PipelineParts {
  */
 export class Pipeline {
   readonly #parts: PipelineParts;
+  readonly #afterOffer: AfterOffer;
 
   constructor(parts: PipelineParts) {
     this.#parts = parts;
+    this.#afterOffer = new AfterOffer(parts);
   }
 
   /** Runs the detectors over what the live deployment did, stores the result, and queues what is to be patched and judged. */
@@ -87,7 +88,7 @@ export class Pipeline {
         fix: "deploy first, then send it some traffic",
       });
     }
-    const analysis = await this.#analyzeDeployment(place, live);
+    const analysis = await analyzeDeployment(this.#parts.reader, place, live);
     const ids = {
       organizationId: live.organization_id,
       projectId: live.project_id,
@@ -108,8 +109,8 @@ export class Pipeline {
     if (row.state === "snoozed" && row.snoozed_until && row.snoozed_until.getTime() > Date.now()) return;
     if (row.state === "snoozed") await this.#parts.suggestions.change(id, { state: "open", snoozedUntil: null });
     if (row.state === "open" || row.state === "snoozed") await this.#offerOrSay(row, signal);
-    else if (row.state === "pull-request") await this.#follow(row);
-    else if (row.state === "merged") await this.#judge(row);
+    else if (row.state === "pull-request") await this.#afterOffer.follow(row);
+    else if (row.state === "merged") await this.#afterOffer.judge(row);
   }
 
   /** Opens the pull request of a proven suggestion because a person asked for it; the automatic limits do not apply. */
@@ -151,7 +152,7 @@ export class Pipeline {
       .where("project_id", "=", projectId)
       .where("state", "=", "pull-request")
       .execute();
-    for (const row of rows) await this.#follow(row);
+    for (const row of rows) await this.#afterOffer.follow(row);
   }
 
   /** A fault on the way is shown with the suggestion; the next analysis tries again. */
@@ -304,67 +305,6 @@ export class Pipeline {
     if (!moved && now.state === "dismissed") await git.close(project.git_location, opened.number);
     if (!moved) return;
     this.#tell(row, `pull request #${opened.number} is open`);
-  }
-
-  async #follow(row: SuggestionRow): Promise<void> {
-    const { suggestions, git } = this.#parts;
-    const { pullRequest } = await suggestions.describe(row);
-    const { project } = await placeOf(this.#parts.db, row);
-    const now = pullRequest && (await git.of(project).pullRequest(project.git_location, pullRequest.number));
-    if (!pullRequest || !now || now.state === "open") return;
-    const changed = { ...pullRequest, state: now.state };
-    if (now.state === "merged") await suggestions.change(row.id, { state: "merged", pullRequest: changed });
-    else
-      await suggestions.change(row.id, {
-        state: "dismissed",
-        pullRequest: changed,
-        dismissedReason: "its pull request was closed",
-      });
-  }
-
-  async #judge(row: SuggestionRow): Promise<void> {
-    const { suggestions, deployments, reader, db } = this.#parts;
-    const place = await placeOf(this.#parts.db, row);
-    const git = this.#parts.git.of(place.project);
-    const { finding, pullRequest } = await suggestions.describe(row);
-    const live = await deployments.live(row.environment_id);
-    const before = await db
-      .selectFrom("deployments")
-      .select("id")
-      .where("environment_id", "=", row.environment_id)
-      .where("commit", "=", row.base_commit)
-      .where("live_at", "is not", null)
-      .orderBy("live_at")
-      .executeTakeFirst();
-    const merged = pullRequest && (await git.pullRequest(place.project.git_location, pullRequest.number));
-    if (!live?.live_at || !before || live.commit === row.base_commit || !pullRequest || !merged?.mergeCommit) return;
-    if (!(await git.contains(place.project.git_location, live.commit, merged.mergeCommit))) return;
-    const scope = {
-      organizationId: row.organization_id,
-      project: place.project.name,
-      environment: place.environment.name,
-    };
-    const again = await this.#analyzeDeployment(place, live);
-    const stillFound = again.findings.some((one) => one.fingerprint === row.fingerprint);
-    const verdict = await verdictFor(reader, scope, finding, { before: before.id, after: live.id, stillFound });
-    if (!verdict) return;
-    await git.comment(place.project.git_location, pullRequest.number, {
-      key: `verdict-${row.id}`,
-      body: verdictComment(verdict),
-    });
-    await suggestions.change(row.id, { verdict, state: verdict.result === "held" ? "held" : "did-not-hold" });
-    this.#tell(row, verdict.result);
-  }
-
-  async #analyzeDeployment(place: Place, live: DeploymentRow) {
-    return analyze(this.#parts.reader, {
-      organizationId: live.organization_id,
-      project: place.project.name,
-      environment: place.environment.name,
-      deployment: live.id,
-      since: new Date(Date.now() - lookBackMs),
-      until: new Date(Date.now() + 60_000),
-    });
   }
 
   async #mayOpen(project: ProjectRow): Promise<boolean> {
