@@ -39,6 +39,7 @@ const operations = [
     summary: "Make a link",
     input: z.object({}),
     output,
+    secretOutput: ["url"],
     access: { role: "viewer", effect: "write", idempotent: false },
     handler,
   }),

@@ -8,9 +8,6 @@ export const runTool = "run_tool";
 export const mostDirectTools = 20;
 export const definitionTokens = 8_000;
 
-/** These hand out a way to sign in, which must not pass through a conversation. */
-const notOffered = new Set(["identity.login"]);
-
 const mostFound = 5;
 
 export const SearchInput = z.object({
@@ -28,8 +25,9 @@ const confirmation = {
   description: "The code that a plan of this same call answered; leave it out at first",
 };
 
+/** What the role allows, but for what answers with a secret: that must not pass through a conversation. */
 export function mayUse(operation: Operation, role: Role): boolean {
-  return roles.indexOf(role) >= roles.indexOf(operation.access.role) && !notOffered.has(operation.name);
+  return roles.indexOf(role) >= roles.indexOf(operation.access.role) && operation.secretOutput === undefined;
 }
 
 /** What tools/list answers for a role; its order is the operations'. */

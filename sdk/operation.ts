@@ -40,6 +40,11 @@ interface OperationParts<I extends z.ZodType, O extends z.ZodType> {
   summary: string;
   input: I;
   access: { role: Role; effect: Effect; idempotent: boolean };
+  /**
+   * Keys of the output that are a secret made for the caller, such as a token. They are answered as they are, while every
+   * other secret in an answer is redacted, and such an operation is not offered where answers enter a conversation (MCP).
+   */
+  secretOutput?: readonly string[];
   /** `mcp`: the name of the direct tool, when it has one. `cli`: the command it is behind. */
   faces?: { mcp?: string; cli?: string };
   output: O;

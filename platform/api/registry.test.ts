@@ -178,6 +178,21 @@ describe("a known secret does not get through", () => {
     expect(await call("things.show", {})).toEqual({ lines: [{ text: 'env: {"DATABASE":"[redacted]"}' }] });
   });
 
+  test("unless it is what the caller asked for", async () => {
+    const token = operation({
+      name: "things.token",
+      summary: "Make a token",
+      input: z.object({}),
+      output: z.object({ token: z.string(), note: z.string() }),
+      secretOutput: ["token"],
+      access: { role: "viewer", effect: "read", idempotent: true },
+      handler: async () => ({ token: secretValue, note: `it is ${secretValue}` }),
+    });
+    const parts = { operations: [token as Operation], audit: storeAudit(api.db), redactor: api.redactor };
+    const answer = await new OperationRegistry(parts).call("things.token", {}, { principal: developer, face: "cli" });
+    expect(answer).toEqual({ token: secretValue, note: "it is [redacted]" });
+  });
+
   test("in a stream", async () => {
     const values = [];
     for await (const value of api.registry.stream("things.watch", {}, { principal: developer, face: "cli" }))

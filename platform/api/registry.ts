@@ -68,7 +68,7 @@ export class OperationRegistry {
     return this.#audited(operation, input, options, async ({ parsed, context }) => {
       const checked = operation.output.safeParse(await operation.handler(parsed, context));
       if (!checked.success) throw outputError(name, checked.error);
-      return this.#redactor.redactDeep(checked.data);
+      return this.#answer(operation, checked.data);
     });
   }
 
@@ -145,6 +145,14 @@ export class OperationRegistry {
       progress: (event) => progress?.(this.#redactor.redactDeep(event)),
     };
     return { parsed: checked.data, context };
+  }
+
+  /** An output without secrets, but for those that it was asked for. */
+  #answer(operation: Operation, output: unknown): unknown {
+    const clean = this.#redactor.redactDeep(output);
+    if (!operation.secretOutput) return clean;
+    const given = output as Record<string, unknown>;
+    return { ...(clean as object), ...Object.fromEntries(operation.secretOutput.map((key) => [key, given[key]])) };
   }
 
   #entry(

@@ -30,6 +30,7 @@ export function identityOperations(parts: {
       summary: "Make a link that opens the dashboard once, within ten minutes",
       input: z.object({}),
       output: z.object({ url: z.string() }),
+      secretOutput: ["url"],
       access: { role: "viewer", effect: "write", idempotent: false },
       handler: async (_input, { principal }) => ({
         url: `${parts.dashboardUrl()}/login?code=${await parts.identity.createLoginCode(principal)}`,
@@ -41,6 +42,7 @@ export function identityOperations(parts: {
         "Make the token with which an app outside the platform sends telemetry of one environment, and nothing else",
       input: EnvironmentRef,
       output: z.object({ token: z.string() }),
+      secretOutput: ["token"],
       access: { role: "developer", effect: "write", idempotent: true },
       handler: async ({ project, environment }, { principal }) => {
         const known = await parts.db
