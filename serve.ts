@@ -26,6 +26,12 @@ if (port !== undefined && !(Number.isInteger(port) && port >= 0 && port <= 65_53
   process.exit(2);
 }
 
+/** SIGTERM and Ctrl-C leave apps and router serving; SIGUSR2 (from `tsdev stop --all`) ends them too. */
+const asked = Promise.withResolvers<{ all: boolean }>();
+process.on("SIGTERM", () => asked.resolve({ all: false }));
+process.on("SIGINT", () => asked.resolve({ all: false }));
+process.on("SIGUSR2", () => asked.resolve({ all: true }));
+
 let directory: DataDirectory | undefined;
 let platform: Platform;
 try {
@@ -49,24 +55,17 @@ if (values.json) {
       `  OTLP       ${otlp}`,
       `  git        ${git}/PROJECT.git`,
       ...(platform.firstStart ? [`  token      ${token}  (shown this once; kept in ${values.data}/owner-token)`] : []),
-      "Ctrl-C stops the control plane; apps keep serving. `npx tsdev stop --all` ends them too.",
+      `Ctrl-C stops the control plane; apps keep serving. \`npx tsdev stop --all --data ${values.data}\` ends them too.`,
       "",
     ].join("\n"),
   );
 }
 
-let stopping = false;
-/** SIGTERM and Ctrl-C leave apps and router serving; SIGUSR2 (from `tsdev stop --all`) ends them too. */
-function stopWith(all: boolean): () => void {
-  return () => {
-    if (stopping) return;
-    stopping = true;
-    platform.close({ all }).then(
-      () => process.exit(0),
-      (error: unknown) => refuse(error),
-    );
-  };
+// one that is asked to stop while it starts stops once it has started, so that nothing is left half done
+const { all } = await asked.promise;
+try {
+  await platform.close({ all });
+  process.exit(0);
+} catch (error) {
+  refuse(error);
 }
-process.on("SIGTERM", stopWith(false));
-process.on("SIGINT", stopWith(false));
-process.on("SIGUSR2", stopWith(true));

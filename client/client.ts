@@ -122,7 +122,8 @@ function queryOf(input: object): string {
   return query.size > 0 ? `?${query}` : "";
 }
 
-function errorOf(body: unknown, status: number): TsdevError {
+/** The error that a body of the API tells, or `unavailable` where it tells none. */
+export function errorOf(body: unknown, status: number): TsdevError {
   const error = (body as { error?: { code?: unknown; message?: unknown; fix?: unknown } } | null)?.error;
   if (typeof error?.code === "string" && typeof error.message === "string" && typeof error.fix === "string") {
     return new TsdevError(error.code as "internal", error as { message: string; fix: string; path?: string });

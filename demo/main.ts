@@ -29,11 +29,28 @@ function flags() {
   }
 }
 
+/** The shop has so many causes that are worth a pull request. */
+const expectedOffers = 3;
 const values = flags();
+if (values.port !== undefined && !/^\d{1,5}$/.test(values.port)) {
+  process.stderr.write(`--port takes a number, not ${values.port}\n${usage}\n`);
+  process.exit(2);
+}
 const started = performance.now();
 const data = resolve(values.data ?? (await mkdtemp(join(tmpdir(), "tsdev-demo-"))));
 const demo = new Demo(data);
 
+let interrupted = false;
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.on(signal, () => {
+    if (interrupted) return;
+    interrupted = true;
+    say(`\nStopping everything. The data stays in ${data}: the same command with --data ${data} goes on from here.`);
+    void demo.stop().finally(() => process.exit(done ? 0 : 130));
+  });
+}
+
+let done = false;
 let live: Deployment | null = null;
 let afterMerge: Deployment | null = null;
 
@@ -51,7 +68,7 @@ try {
       },
     },
     { title: "send it traffic", run: async (tell) => void (live && (await demo.drive(live, tell))) },
-    { title: "find, patch and prove", run: async (tell) => void (await demo.suggest(tell)) },
+    { title: "find, patch and prove", run: async (tell) => void (live && (await demo.suggest(live, tell))) },
     {
       title: "merge one and deploy it",
       run: async (tell) => {
@@ -63,28 +80,38 @@ try {
       run: async (tell) => {
         if (!afterMerge) return;
         await demo.drive(afterMerge, tell);
-        await demo.judge(tell);
+        await demo.judge(afterMerge, tell);
       },
     },
   ]);
   await finish();
-} catch (error) {
-  fail(error, { json: values.json });
-  await demo.stop();
-  process.exit(1);
+} catch (thrown) {
+  if (!interrupted) {
+    // a control plane that was killed is first noticed by a request that fails: the reason comes a moment later
+    fail(await demo.reasonOf(thrown), { json: values.json });
+    await demo.stop();
+    process.exit(1);
+  }
 }
 
 async function finish(): Promise<void> {
   if (!live) throw new TsdevError("internal", { message: "nothing was deployed", fix: "run the demo again" });
   const { suggestions, rejections } = await demo.inbox();
   const merged = suggestions.find((one) => one.verdict !== null);
+  const offered = suggestions.filter((one) => one.pullRequest !== null);
+  if (offered.length < expectedOffers || !merged) {
+    throw new TsdevError("internal", {
+      message: `${offered.length} of ${expectedOffers} suggestions became a pull request${merged ? "" : ", and none was merged and measured again"}`,
+      fix: `a machine that is very busy measures too little; run it again, or look at \`npx tsdev suggestions --project demo --data ${data}\``,
+    });
+  }
   const parts = {
     platform: demo.platform.address,
     deployment: live,
     deployments: await demo.deployments(),
     pullRequests: await demo.pullRequests(),
     spans: await demo.spans(),
-    requests: demo.requests,
+    requests: demo.progress.requests,
     suggestions,
     rejections,
     merged,
@@ -96,13 +123,9 @@ async function finish(): Promise<void> {
   if (values.json) process.stdout.write(`${JSON.stringify(result)}\n`);
   else process.stdout.write(report({ ...parts, inbox, mcp: demo.platform.address.mcp }));
   if (values.once) process.exit(0);
-  say("Ctrl-C stops everything.");
-  const ended = new Promise<void>((done) => {
-    process.once("SIGINT", done);
-    process.once("SIGTERM", done);
-    demo.platform.died.addEventListener("abort", () => done(), { once: true });
-  });
-  await ended;
-  await demo.stop();
-  process.exit(demo.platform.died.aborted ? 1 : 0);
+  done = true;
+  say(`Ctrl-C stops everything. The data is in ${data}.`);
+  const { died } = demo.platform;
+  await new Promise<void>((ended) => died.addEventListener("abort", () => ended(), { once: true }));
+  throw died.reason;
 }

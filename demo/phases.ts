@@ -20,7 +20,7 @@ export async function runPhases(options: { plain: boolean }, phases: Phase[]): P
         task.output = clip(message);
       }).then(() => undefined),
   }));
-  await new Listr(tasks, { rendererOptions: { timer: PRESET_TIMER } }).run();
+  await new Listr(tasks, { registerSignalListeners: false, rendererOptions: { timer: PRESET_TIMER } }).run();
 }
 
 async function runPlainly(phases: Phase[]): Promise<void> {

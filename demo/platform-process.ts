@@ -46,10 +46,16 @@ export class PlatformProcess {
   /** Starts the platform on a data directory; throws what it says when it refuses. */
   static async start(data: string, port: number | undefined): Promise<PlatformProcess> {
     const args = [serve, "--data", data, "--json", ...(port === undefined ? [] : ["--port", String(port)])];
-    await mkdir(data, { recursive: true });
+    await mkdir(data, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
+      throw new TsdevError("data_directory_unwritable", {
+        message: `cannot make the data directory ${data}: ${cause instanceof Error ? cause.message : cause}`,
+        fix: "give another --data, in a folder that this user may write",
+        cause,
+      });
+    });
     // a file, not a pipe: the control plane may outlive this process, and its complaints are worth keeping
     const logPath = join(data, "control-plane.log");
-    const log = openSync(logPath, "a");
+    const log = openLog(logPath);
     const child = spawn(process.execPath, args, {
       stdio: ["ignore", "pipe", log],
       detached: true,
@@ -79,6 +85,18 @@ export class PlatformProcess {
     const ended = once(this.#child, "exit");
     this.#child.kill("SIGUSR2");
     await ended;
+  }
+}
+
+function openLog(path: string): number {
+  try {
+    return openSync(path, "a", 0o600);
+  } catch (cause) {
+    throw new TsdevError("data_directory_unwritable", {
+      message: `cannot write to ${path}: ${cause instanceof Error ? cause.message : cause}`,
+      fix: "make the folder writable for this user, free some space, or give another --data",
+      cause,
+    });
   }
 }
 

@@ -6,12 +6,12 @@ import { z } from "zod";
 const Progress = z.object({
   /** The partner services keep their port, which the deployed app was told. */
   partnersPort: z.int().nullable().default(null),
-  /** When the demo first began, in milliseconds since the epoch. */
-  began: z.number(),
   /** Deployments that got their whole traffic. */
   driven: z.array(z.string()).default([]),
-  /** Seconds of work of runs that were cut short are not known; those of finished phases are. */
-  phases: z.record(z.string(), z.number()).default({}),
+  /** Deployments whose whole traffic was looked at by the detectors. */
+  analyzed: z.array(z.string()).default([]),
+  /** Requests sent to the deployments in `driven`. */
+  requests: z.int().default(0),
 });
 export type Progress = z.infer<typeof Progress>;
 
@@ -19,7 +19,7 @@ const path = (data: string) => join(data, "demo.json");
 
 export async function readProgress(data: string): Promise<Progress> {
   const text = await readFile(path(data), "utf8").catch(() => null);
-  return Progress.parse(text === null ? { began: Date.now() } : JSON.parse(text));
+  return Progress.parse(text === null ? {} : JSON.parse(text));
 }
 
 export async function writeProgress(data: string, progress: Progress): Promise<void> {

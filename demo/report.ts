@@ -23,8 +23,9 @@ export interface ReportParts {
 const place = (file: string | null, line: number | null) => (file ? `${file}:${line ?? "?"}` : "");
 
 function clock(seconds: number): string {
-  const minutes = Math.floor(seconds / 60);
-  return minutes > 0 ? `${minutes} m ${Math.round(seconds % 60)} s` : `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  const minutes = Math.floor(whole / 60);
+  return minutes > 0 ? `${minutes} m ${whole % 60} s` : `${seconds.toFixed(1)} s`;
 }
 
 /** What was found, in few words. */

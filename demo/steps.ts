@@ -1,4 +1,5 @@
 // Steps of the demo, each safe to repeat: it looks at what the platform already has and goes on from there.
+import { once } from "node:events";
 import { join } from "node:path";
 import type { Suggestion } from "../agents/suggestions/suggestion.ts";
 import type { Rejection } from "../analyzers/finding.ts";
@@ -20,6 +21,10 @@ const trafficAfterMerge = { seed: 11, seconds: 10, concurrency: 8 };
 /** The detector whose pull request the demo merges. */
 const mergedDetector = "n-plus-one";
 const pollMs = 200;
+/** How long the end of a process may take to be noticed. */
+const noticeMs = 3000;
+/** Proofs of three suggestions take one and a half minutes on a quiet machine. */
+const offerLimitMs = 20 * 60_000;
 /** Spans are sent in batches; as long as new ones arrive within this time, more are on their way. */
 const quietMs = 1500;
 
@@ -35,7 +40,7 @@ export class Demo {
   readonly data: string;
   readonly #automatic: boolean;
   progress!: Progress;
-  requests = 0;
+  #starting: Promise<PlatformProcess> | null = null;
   #platform: PlatformProcess | null = null;
   #client!: Client;
   #partners: Partners | null = null;
@@ -53,7 +58,8 @@ export class Demo {
   }
 
   async startPlatform(port: number | undefined): Promise<void> {
-    this.#platform = await PlatformProcess.start(this.data, port);
+    this.#starting = PlatformProcess.start(this.data, port);
+    this.#platform = await this.#starting;
     this.#client = new Client(this.platform.address);
     this.progress = await readProgress(this.data);
     await writeProgress(this.data, this.progress);
@@ -98,7 +104,6 @@ export class Demo {
       onProgress: (soFar) => tell(`${soFar.requests} requests, ${soFar.healed} tried again and healed`),
     });
     this.platform.died.throwIfAborted();
-    this.requests += result.requests;
     let before = -1;
     for (let now = await this.spans(); now !== before; now = await this.spans()) {
       tell(`${now} spans`);
@@ -106,6 +111,7 @@ export class Demo {
       await this.#pause(quietMs);
     }
     this.progress.driven.push(deployment.id);
+    this.progress.requests += result.requests;
     await writeProgress(this.data, this.progress);
   }
 
@@ -114,9 +120,10 @@ export class Demo {
     return spans;
   }
 
-  /** Runs the detectors, then waits until every suggestion is offered, or it is said why not. */
-  async suggest(tell: Tell): Promise<Inbox> {
-    if ((await this.#inbox()).suggestions.length === 0) await this.#client.call("suggestions.analyze", where);
+  /** Runs the detectors over a deployment's whole traffic, then waits until every suggestion is offered, or it is said why not. */
+  async suggest(deployment: Deployment, tell: Tell): Promise<Inbox> {
+    await this.#analyzeOnce(deployment);
+    const deadline = Date.now() + offerLimitMs;
     const watching = new AbortController();
     void this.#watch(tell, watching.signal);
     try {
@@ -131,6 +138,7 @@ export class Demo {
           await this.#client.call("suggestions.analyze", where);
           quiet = 0;
         }
+        if (Date.now() > deadline) throw tooLong("the suggestions are not offered");
         await this.#pause(pollMs);
       }
     } finally {
@@ -151,15 +159,16 @@ export class Demo {
   }
 
   /** Measures again on the new deployment; answers the merged suggestion with its verdict. */
-  async judge(tell: Tell): Promise<Suggestion | undefined> {
+  async judge(deployment: Deployment, tell: Tell): Promise<Suggestion | undefined> {
+    const deadline = Date.now() + offerLimitMs;
+    tell("the same query on the new deployment");
+    await this.#analyzeOnce(deployment);
     for (;;) {
       const { suggestions, inWork } = await this.#inbox();
       const chosen = suggestions.find((one) => one.detector === mergedDetector && one.pullRequest?.state === "merged");
       if (!chosen || chosen.verdict) return chosen;
-      if (inWork === 0) {
-        tell("the same query on the new deployment");
-        await this.#client.call("suggestions.analyze", where);
-      }
+      if (inWork === 0) await this.#client.call("suggestions.analyze", where);
+      if (Date.now() > deadline) throw tooLong("there is no verdict");
       await this.#pause(pollMs);
     }
   }
@@ -179,6 +188,15 @@ export class Demo {
     );
   }
 
+  /** Why something failed: the control plane's end, where that is the reason. */
+  async reasonOf(thrown: unknown): Promise<unknown> {
+    const died = this.#platform?.died;
+    if (!died || TsdevError.from(thrown).code !== "unavailable") return thrown;
+    if (!died.aborted)
+      await Promise.race([once(died, "abort"), new Promise((resolve) => setTimeout(resolve, noticeMs))]);
+    return died.aborted ? died.reason : thrown;
+  }
+
   inbox(): Promise<Inbox> {
     return this.#inbox();
   }
@@ -188,8 +206,18 @@ export class Demo {
   }
 
   async stop(): Promise<void> {
-    await this.#platform?.stopAll();
+    // also one that is only starting when the demo is interrupted
+    const platform = await this.#starting?.catch(() => null);
+    await platform?.stopAll();
     await this.#partners?.close();
+  }
+
+  /** Also where the platform's own regular look came first: it may have seen half of the traffic. */
+  async #analyzeOnce(deployment: Deployment): Promise<void> {
+    if (this.progress.analyzed.includes(deployment.id) || deployment.status === "superseded") return;
+    await this.#client.call("suggestions.analyze", where);
+    this.progress.analyzed.push(deployment.id);
+    await writeProgress(this.data, this.progress);
   }
 
   async #inbox(): Promise<Inbox> {
@@ -230,6 +258,12 @@ export class Demo {
     this.platform.died.throwIfAborted();
   }
 }
+
+const tooLong = (what: string) =>
+  new TsdevError("timeout", {
+    message: `${what} after 20 minutes`,
+    fix: "look at control-plane.log in the data directory, then run the same command again",
+  });
 
 /** Proven not to be worth or not safe to open. */
 function isRefused(suggestion: Suggestion): boolean {

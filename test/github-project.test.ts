@@ -293,7 +293,7 @@ test(
       .set({ state: "open", pull_request: null, dismissed_reason: null })
       .where("id", "=", id)
       .execute();
-    expect((await apply(id)).state).toBe("dismissed");
+    await expect(apply(id)).rejects.toMatchObject({ code: "conflict", message: expect.stringContaining("closed") });
     expect(await pulls(branch)).toMatchObject([{ number: pullRequest!.number, state: "closed" }]);
   },
   limitMs,

@@ -137,7 +137,7 @@ export function pullRequestBody(
     "### Risk and rollback",
     `${safeMarkdown(patch.risk)} To go back, revert this commit, or run \`npx tsdev rollback\`: it takes about a second.`,
     "---",
-    `[The suggestion in the inbox](${links.suggestion}). Close this pull request, or dismiss the suggestion with a reason, and it is not proposed again.`,
+    `[The suggestion in the inbox](${links.suggestion}). Close this pull request and it is not proposed again while its cause stays the same.`,
   ]
     .filter((part) => part !== "")
     .join("\n\n");

@@ -6,6 +6,14 @@ import type { Verdict } from "./suggestion.ts";
 
 /** Fewer requests say nothing; the verdict waits for more. */
 const leastRequests = 20;
+/** How likely a flaky step may be to show no failure by luck. */
+const luck = 0.05;
+
+/** So many runs that a step which still failed at the old rate would show it: (1 - rate)^n < luck. */
+function enoughFor(detector: Finding["detector"], rateBefore: number): number {
+  if (detector !== "flaky-step" || rateBefore <= 0 || rateBefore >= 1) return leastRequests;
+  return Math.max(leastRequests, Math.ceil(Math.log(luck) / Math.log(1 - rateBefore)));
+}
 
 export interface Scope {
   organizationId: string;
@@ -76,7 +84,7 @@ export async function verdictFor(
 ): Promise<Verdict | null> {
   const before = await measure(reader, scope, finding, deployments.before);
   const after = await measure(reader, scope, finding, deployments.after);
-  if (after.requests < leastRequests || before.requests === 0) return null;
+  if (after.requests < enoughFor(finding.detector, before.value) || before.requests === 0) return null;
   return {
     result: !deployments.stillFound && after.value < before.value ? "held" : "did not hold",
     deployment: deployments.after,

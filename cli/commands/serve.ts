@@ -1,9 +1,10 @@
 // serve and stop: the platform on this machine, as a process of its own.
-import { spawn } from "node:child_process";
-import { readFile } from "node:fs/promises";
+import { type ChildProcess, spawn } from "node:child_process";
+import { access, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
+import { errorOf } from "../../client/client.ts";
 import { TsdevError } from "../../sdk/errors.ts";
 import { noteDataDirectory } from "../client.ts";
 import { print } from "../output.ts";
@@ -17,7 +18,6 @@ const pollMs = 50;
 
 export async function serve(flags: { data?: string; port?: number; json: boolean }): Promise<void> {
   const data = flags.data ?? defaultData;
-  await noteDataDirectory(data).catch(() => undefined);
   const args = [join(platformFolder, "serve.ts"), "--data", data];
   if (flags.port !== undefined) args.push("--port", String(flags.port));
   if (flags.json) args.push("--json");
@@ -28,9 +28,26 @@ export async function serve(flags: { data?: string; port?: number; json: boolean
   process.on("SIGINT", () => undefined);
   process.on("SIGTERM", forward);
   process.on("SIGUSR2", forward);
-  process.exitCode = await new Promise<number>((resolve) =>
+  const ended = new Promise<number>((resolve) =>
     child.once("exit", (code, signal) => resolve(code ?? (signal ? 1 : 0))),
   );
+  void noteWhenReady(data, child, ended);
+  process.exitCode = await ended;
+}
+
+/** Commands in other folders find the platform by the note; one that never became ready leaves the old note alone. */
+async function noteWhenReady(data: string, child: ChildProcess, ended: Promise<number>): Promise<void> {
+  let over = false;
+  void ended.then(() => {
+    over = true;
+  });
+  while (!over) {
+    if ((await runningOn(data))?.pid === child.pid) {
+      await noteDataDirectory(data).catch(() => undefined);
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, pollMs));
+  }
 }
 
 const Running = z.object({ pid: z.int(), url: z.string() });
@@ -87,12 +104,34 @@ export async function stop(flags: { data?: string; all: boolean; json: boolean }
   print({ stopped: true }, flags, () => (flags.all ? "stopped, apps too" : "stopped; apps keep serving"));
 }
 
-/** With no control plane running: starts one only to end everything in order. */
+/** With no control plane that answers: starts one only to end everything in order. Throws what it said when it refused. */
 async function stopWhatIsLeft(data: string): Promise<void> {
+  const known = await access(join(data, "runtime")).then(
+    () => true,
+    () => false,
+  );
+  if (!known) {
+    throw new TsdevError("not_found", {
+      message: `nothing of tsdev is in ${data}`,
+      fix: "give its data directory with --data",
+    });
+  }
   const child = spawn(process.execPath, [join(platformFolder, "serve.ts"), "--data", data, "--json"], {
-    stdio: ["ignore", "pipe", "inherit"],
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, UV_THREADPOOL_SIZE: threadPoolSize },
   });
-  await new Promise((resolve) => child.stdout.once("data", resolve).once("end", resolve));
-  child.kill("SIGUSR2");
-  await new Promise((resolve) => child.once("exit", resolve));
+  let said = "";
+  child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
+    said += chunk;
+  });
+  child.stdout.once("data", () => child.kill("SIGUSR2"));
+  const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
+  if (code === 0) return;
+  const line = said.split("\n").findLast((one) => one.startsWith('{"error"'));
+  throw line
+    ? errorOf(JSON.parse(line), 500)
+    : new TsdevError("internal", {
+        message: said.trim() || "it ended without a word",
+        fix: `run \`npx tsdev serve --data ${data}\``,
+      });
 }

@@ -89,7 +89,7 @@ export function pullRequestOperations({ project, onMerge }: PullRequestOperation
       summary: "Merge a pull request; a draft is made ready first, and what follows the base branch is deployed",
       input: OnePullRequest,
       output: z.object({ commit: z.string(), pullRequest: PullRequest }),
-      access: { role: "developer", effect: "write", idempotent: true },
+      access: { role: "developer", effect: "destructive", idempotent: true },
       handler: async (input, { principal }) => {
         const { host, location } = await project(principal.organizationId, input.project);
         const commit = await host.merge(location, input.number);

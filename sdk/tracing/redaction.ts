@@ -28,7 +28,7 @@ const longSecret =
   /(?<![A-Za-z0-9_+=-])(?=[A-Za-z0-9_+=-]*[a-z])(?=[A-Za-z0-9_+=-]*[A-Z])(?=[A-Za-z0-9_+=-]*\d)[A-Za-z0-9_+=-]{32,}/g;
 const cardNumber = /(?<![\d.-])[3-6]\d(?:[ -]?\d){11,17}(?![\d.-])/g;
 const email =
-  /(?<![A-Za-z0-9.!#$%&'*+/=?^_`{|}~-])[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+)/g;
+  /(?<![A-Za-z0-9.!#$%&*+/=?^_`{|}~-])[A-Za-z0-9.!#$%&*+/=?^_`{|}~-]{1,64}@([A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+)/g;
 const redactedLocalPart = /^user-[0-9a-f]{10}$/;
 
 /** Whether a string of digits passes the check that every payment card number passes (ISO/IEC 7812, Luhn). */
