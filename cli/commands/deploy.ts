@@ -46,7 +46,14 @@ export async function deploy(dir: string, flags: DeployFlags): Promise<void> {
     project.gitHost === "local"
       ? await pushAndAsk(client, folder, project, branch, flags)
       : await askForHead(client, folder, project, branch, where);
-  const settled = await client.call("deployments.wait", { deployment: id }, { progress: (line) => say(dim(line)) });
+  const settled = await client.call(
+    "deployments.wait",
+    { deployment: id },
+    {
+      // the reason of a failure is told once, at the end
+      progress: (line) => void (line.startsWith("failed: ") || say(dim(line))),
+    },
+  );
   if (settled.status !== "live" && settled.status !== "superseded") {
     throw new TsdevError(
       settled.reason?.code ?? "internal",

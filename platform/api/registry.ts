@@ -197,7 +197,9 @@ const wraps = (contract: z.ZodType) =>
 function inputError(name: string, error: z.ZodError): TsdevError {
   const issue = error.issues[0];
   const path = issue?.path.map(String).join(".") || undefined;
-  const message = path ? `${path}: ${issue?.message}` : (issue?.message ?? "the input does not fit");
+  // of a key that is not allowed in a record, the reason stands one level down
+  const reason = (issue?.code === "invalid_key" ? issue.issues[0]?.message : undefined) ?? issue?.message;
+  const message = path ? `${path}: ${reason}` : (reason ?? "the input does not fit");
   return new TsdevError("invalid_input", {
     message: `${name}: ${message}`,
     fix: "see the input's schema in /api/v1/openapi.json",
