@@ -536,7 +536,7 @@ export interface paths {
         put?: never;
         /**
          * Merge a pull request; a draft is made ready first, and what follows the base branch is deployed
-         * @description Needs the role `developer`. Effect: write, safe to repeat.
+         * @description Needs the role `developer`. Effect: destructive, safe to repeat.
          */
         post: operations["pulls.merge"];
         delete?: never;
