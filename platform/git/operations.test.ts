@@ -93,12 +93,12 @@ test("another organization finds nothing, also with a project of the same name",
   expect(await call("pulls.get", { project: "shop", number })).toMatchObject({ pullRequest: { state: "open" } });
 });
 
-test("only a developer changes anything", () => {
+test("only a developer changes anything, and a merge is confirmed first", () => {
   const rules = Object.fromEntries(operations.map((each) => [each.name, `${each.access.role} ${each.access.effect}`]));
   expect(rules).toEqual({
     "pulls.list": "viewer read",
     "pulls.get": "viewer read",
-    "pulls.merge": "developer write",
+    "pulls.merge": "developer destructive",
     "pulls.close": "developer write",
     "pulls.comment": "developer write",
   });
