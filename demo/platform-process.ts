@@ -74,10 +74,6 @@ export class PlatformProcess {
     return new PlatformProcess(child, JSON.parse(line.value) as PlatformAddress, data);
   }
 
-  get pid(): number {
-    return this.#child.pid ?? -1;
-  }
-
   /** Ends the control plane, the apps, the router and the database server. */
   async stopAll(): Promise<void> {
     this.#stopping = true;
