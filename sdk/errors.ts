@@ -25,6 +25,12 @@ export const errorCodes = {
   crashed: { status: 422, meaning: "the new version ended while it was starting" },
   wrong_port: { status: 422, meaning: "the app listens on another port than PORT" },
   git_rejected: { status: 422, meaning: "the Git host refused the push or the request" },
+  circuit_open: { status: 503, meaning: "what this depends on failed again and again; calls to it rest for a while" },
+  rejected: { status: 409, meaning: "a person was asked and said no" },
+  interrupted: {
+    status: 500,
+    meaning: "the worker died during a step that must not run twice; look, then retry the run",
+  },
   step_failed: { status: 500, meaning: "a workflow step failed after its last attempt" },
   run_failed: { status: 500, meaning: "a workflow run ended with an error" },
   declined: { status: 422, meaning: "a codemod is not sure and says why" },

@@ -1,24 +1,16 @@
 // Pipeline: the tracer provider, the instrumentations and the exporter, put together.
-
-import { ClientRequest } from "node:http";
-import { createRequire, syncBuiltinESMExports } from "node:module";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { context, propagation, type Span, trace } from "@opentelemetry/api";
+import { context, propagation, trace } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
 import { CompositePropagator, W3CBaggagePropagator, W3CTraceContextPropagator } from "@opentelemetry/core";
-import { HttpInstrumentation } from "@opentelemetry/instrumentation-http";
-import { PgInstrumentation } from "@opentelemetry/instrumentation-pg";
-import { UndiciInstrumentation } from "@opentelemetry/instrumentation-undici";
 import { ProtobufTraceSerializer } from "@opentelemetry/otlp-transformer";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import { BasicTracerProvider, type ReadableSpan } from "@opentelemetry/sdk-trace-base";
 import { CallSites } from "./call-site.ts";
 import { Delivery } from "./delivery.ts";
+import { instrument } from "./instrument.ts";
 import type { OutgoingRecorder } from "./outgoing-recorder.ts";
-import { PgPoolCallSites } from "./pg-pool.ts";
-import { originalUrlAttributes, type UndiciRequestLike } from "./replay/original-url.ts";
-import { isProbe } from "./request-scope.ts";
 import type { Settings } from "./settings.ts";
 import { SourceFrames } from "./source-frames.ts";
 import { CallSiteProcessor } from "./span-processor.ts";
@@ -65,25 +57,4 @@ export function startTracing(
   );
   instrument(callSites, outgoing);
   return delivery;
-}
-
-function instrument(callSites: CallSites, outgoing: OutgoingRecorder | undefined): void {
-  new HttpInstrumentation({
-    ignoreIncomingRequestHook: isProbe,
-    requestHook: (span: Span, request) => {
-      if (request instanceof ClientRequest) outgoing?.httpRequest(span, request);
-    },
-  });
-  new UndiciInstrumentation({
-    startSpanHook: (request) => originalUrlAttributes(request as UndiciRequestLike),
-    requestHook: (span, request) => outgoing?.undiciRequest(span, request as UndiciRequestLike),
-  });
-  // `ignoreConnectSpans` would leave queued callbacks unbound, and queries of one request in the trace of another.
-  new PgInstrumentation({});
-  new PgPoolCallSites(callSites);
-  // The built-in modules are patched when they are required; their named ES exports have to follow.
-  const require = createRequire(import.meta.url);
-  require("node:http");
-  require("node:https");
-  syncBuiltinESMExports();
 }
