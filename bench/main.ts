@@ -1,8 +1,10 @@
 // Benchmarks: `npm run bench [-- NAME]`; each against a named rival or limit in the same run, as JSON on stdout.
 import { logFollow } from "./log-follow.ts";
 import type { Measured } from "./measured.ts";
+import { tracing } from "./tracing.ts";
+import { workflow } from "./workflow.ts";
 
-const benchmarks: Record<string, () => Promise<Measured[]>> = { "log-follow": logFollow };
+const benchmarks: Record<string, () => Promise<Measured[]>> = { "log-follow": logFollow, workflow, tracing };
 
 const [name] = process.argv.slice(2);
 if (name !== undefined && !(name in benchmarks)) {
