@@ -9,6 +9,7 @@ export const errorCodes = {
   forbidden: { status: 403, meaning: "the principal's role does not allow this operation" },
   not_found: { status: 404, meaning: "no such thing, or not in this organization" },
   conflict: { status: 409, meaning: "the state of the thing does not allow this now" },
+  import_failed: { status: 500, meaning: "a module of the app threw while it was imported" },
   duplicate_name: { status: 409, meaning: "two things have the same name" },
   payload_too_large: { status: 413, meaning: "the body exceeds the stated limit" },
   rate_limited: { status: 429, meaning: "too many requests; Retry-After says when" },
@@ -46,13 +47,15 @@ export interface ErrorShape {
   message: string;
   fix: string;
   path?: string;
+  retryAfterMs?: number;
 }
 
 const marker = Symbol.for("tsdev.error");
 
 /**
  * An error with a code, what was wrong (`message`) and what to do (`fix`).
- * `path` names the place in an input, such as `items.0.sku`.
+ * `path` names the place in an input, such as `items.0.sku`. `retryAfterMs` says when it may be tried again: HTTP answers
+ * it as Retry-After, and a retry waits at least so long.
  *
  * @example
  * throw new TsdevError("not_found", { message: 'no project "shop"', fix: "run `tsdev deploy` in its folder first" });
@@ -61,14 +64,19 @@ export class TsdevError extends Error {
   readonly code: ErrorCode;
   readonly fix: string;
   readonly path: string | undefined;
+  readonly retryAfterMs: number | undefined;
   readonly [marker] = true;
 
-  constructor(code: ErrorCode, parts: { message: string; fix: string; path?: string; cause?: unknown }) {
+  constructor(
+    code: ErrorCode,
+    parts: { message: string; fix: string; path?: string; retryAfterMs?: number; cause?: unknown },
+  ) {
     super(parts.message, parts.cause === undefined ? undefined : { cause: parts.cause });
     this.name = "TsdevError";
     this.code = code;
     this.fix = parts.fix;
     this.path = parts.path;
+    this.retryAfterMs = parts.retryAfterMs;
   }
 
   /** The HTTP status of the code. */
@@ -80,6 +88,7 @@ export class TsdevError extends Error {
   toJSON(): ErrorShape {
     const shape: ErrorShape = { code: this.code, message: this.message, fix: this.fix };
     if (this.path !== undefined) shape.path = this.path;
+    if (this.retryAfterMs !== undefined) shape.retryAfterMs = this.retryAfterMs;
     return shape;
   }
 

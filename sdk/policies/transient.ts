@@ -51,6 +51,25 @@ export function isTransient(error: unknown): boolean {
   return false;
 }
 
+const lastingTsdevCodes = new Set<string>(["invalid_input", "invalid_output", "canceled"]);
+
+/** True when the same call fails again for certain: the contract refuses it, it was canceled, or `retryable: false`. */
+export function isLasting(error: unknown): boolean {
+  for (const link of causesOf(error)) {
+    if (typeof link.retryable === "boolean") return !link.retryable;
+    if (TsdevError.is(link)) return lastingTsdevCodes.has(link.code);
+  }
+  return false;
+}
+
+/** True when it says more of the caller than of what was called: 4xx except those that are worth another attempt. */
+export function isCallersMistake(error: unknown): boolean {
+  const status = causesOf(error)
+    .map(statusOf)
+    .find((one) => one !== undefined);
+  return status !== undefined && status >= 400 && status < 500 && !isTransient(error);
+}
+
 /** The value of `error.type`. */
 export function errorType(error: unknown): string {
   const links = causesOf(error);
