@@ -22,7 +22,8 @@ export function callerOf(entry: (...args: never[]) => unknown): SourceLocation |
   Error.stackTraceLimit = before;
   const match = typeof stack === "string" ? frame.exec(stack) : null;
   if (match?.[1] === undefined) return undefined;
-  return { file: decodePath(match[1]), line: Number(match[2]) };
+  // `tsdev dev` loads a file that was edited under a version.
+  return { file: decodePath(match[1].replace(/\?tsdev=\d+$/, "")), line: Number(match[2]) };
 }
 
 function decodePath(path: string): string {

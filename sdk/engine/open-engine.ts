@@ -1,4 +1,5 @@
 // Opens an engine: in memory, or durable on the app's Postgres.
+import { devHost } from "../dev/host.ts";
 import { createLog } from "../log.ts";
 import type { Engine, EngineOptions } from "./engine.ts";
 import { MemoryStore } from "./memory-store.ts";
@@ -12,7 +13,12 @@ import { RunEngine } from "./run-engine.ts";
  * const engine = await openEngine({ databaseUrl: process.env.DATABASE_URL });
  * const { receipt } = await engine.execute(orderProcessing, { orderId: "o1" });
  */
-export async function openEngine(options: EngineOptions = {}): Promise<Engine> {
+export function openEngine(options: EngineOptions = {}): Promise<Engine> {
+  // Under `tsdev dev` an edit loads the app again; its runs go on in the engine that is there.
+  return devHost()?.engine(options.databaseUrl, () => open(options)) ?? open(options);
+}
+
+async function open(options: EngineOptions): Promise<Engine> {
   const { databaseUrl, leaseMs = 10_000, closeMs = 10_000, connections = 4 } = options;
   const log = options.log ?? createLog({ component: "tsdev-engine" });
   if (!databaseUrl) log.info("workflow runs are in memory and end with this process; give databaseUrl to keep them");

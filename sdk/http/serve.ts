@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createAdaptorServer } from "@hono/node-server";
 import type { Hono } from "hono";
+import { devHost } from "../dev/host.ts";
 import type { Engine } from "../engine/engine.ts";
 import { TsdevError } from "../errors.ts";
 import { createLog } from "../log.ts";
@@ -88,6 +89,10 @@ export async function serve(app: Hono, options: ServeOptions = {}): Promise<Serv
   };
   process.on("SIGTERM", onSignal);
   process.on("SIGINT", onSignal);
+  devHost()?.onReload(undefined, () => {
+    process.off("SIGTERM", onSignal);
+    process.off("SIGINT", onSignal);
+  });
   return {
     port,
     url,
