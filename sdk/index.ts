@@ -1,5 +1,6 @@
 // @tsdev/sdk: what an app imports to declare procedures and workflows and to run them.
 export { type AppConfig, defineConfig } from "./config.ts";
+export { type DiscoverOptions, discover } from "./discovery/discover.ts";
 export type { Engine, EngineOptions, ExecuteOptions, RunState, RunStatus } from "./engine/engine.ts";
 export { openEngine } from "./engine/open-engine.ts";
 export { type ErrorCode, type ErrorShape, errorCodes, TsdevError } from "./errors.ts";
@@ -17,6 +18,28 @@ export {
   procedure,
 } from "./procedures/procedure.ts";
 export type { Recorder, RunRecord } from "./recorder.ts";
+export { createRegistry, type Declaration, isDeclaration, type Registry } from "./registry.ts";
+export { type BullmqOptions, bullmq } from "./triggers/bullmq.ts";
+export { type CronParts, cron } from "./triggers/cron.ts";
+export { type EnqueueOptions, enqueue } from "./triggers/enqueue.ts";
+export { handleWebhook } from "./triggers/handle-webhook.ts";
+export { type HmacOptions, hmac } from "./triggers/hmac.ts";
+export { none } from "./triggers/none.ts";
+export { type OnEventParts, onEvent } from "./triggers/on-event.ts";
+export { type Queue, type QueueParts, queue } from "./triggers/queue.ts";
+export { standardWebhooks } from "./triggers/standard-webhooks.ts";
+export { stripe } from "./triggers/stripe.ts";
+export type {
+  AnyTrigger,
+  CronTrigger,
+  Deliver,
+  EventTrigger,
+  MessageSource,
+  QueueTrigger,
+  WebhookTrigger,
+} from "./triggers/trigger.ts";
+export type { Secret, Verifier } from "./triggers/verifier.ts";
+export { type WebhookParts, webhook } from "./triggers/webhook.ts";
 export type { TsdevTypeError } from "./workflows/scope.ts";
 export {
   type AnyWorkflow,
