@@ -1,6 +1,7 @@
 // Config: the contract of `tsdev.config.ts` and of `"tsdev"` in package.json.
 import { z } from "zod";
 import { TsdevError } from "./errors.ts";
+import { nearest } from "./nearest.ts";
 
 /** What detection cannot know of an app. Every key is optional. */
 export const AppConfig = z.strictObject({
@@ -49,10 +50,9 @@ export function parseConfig(value: unknown): AppConfig {
   if (issue?.code === "unrecognized_keys") {
     const unknownKey = issue.keys[0] ?? "";
     const known = Object.keys(place[0] === "replay" ? AppConfig.shape.replay.unwrap().shape : AppConfig.shape);
-    const nearest = known.toSorted((a, b) => distance(a, unknownKey) - distance(b, unknownKey))[0] ?? "";
     throw new TsdevError("invalid_config", {
       message: `unknown key "${[...place, unknownKey].join(".")}" in the tsdev configuration`,
-      fix: `did you mean "${[...place, nearest].join(".")}"? Known keys: ${known.join(", ")}`,
+      fix: `did you mean "${[...place, nearest(unknownKey, known)].join(".")}"? Known keys: ${known.join(", ")}`,
       path: [...place, unknownKey].join("."),
     });
   }
@@ -61,18 +61,4 @@ export function parseConfig(value: unknown): AppConfig {
     fix: 'correct the value in tsdev.config.ts or under "tsdev" in package.json',
     path: place.join("."),
   });
-}
-
-/** Edit distance, two rows at a time. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }

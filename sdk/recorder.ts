@@ -1,4 +1,4 @@
-// Recorder: the hook by which `@tsdev/sdk/register` gets the input and output of finished runs, for replay.
+// Recorder: the hook by which `@tsdev/sdk/register` gets inputs and outputs of calls and runs, for replay.
 
 /** A finished run, redacted. */
 export interface RunRecord {
@@ -10,10 +10,37 @@ export interface RunRecord {
   failed: boolean;
 }
 
-export interface Recorder {
-  /** Called within the context of the run's span. Must not throw and not keep the caller waiting. */
-  run(recording: RunRecord): void;
+/** A finished call of a procedure, one attempt; redacted by its contracts, and as JSON since the app may change values. */
+export interface CallRecord {
+  procedure: string;
+  /** JSON of what the caller gave. */
+  input: string;
+  /** JSON; `null` when it failed. */
+  output: string;
+  error: CallFailure | null;
 }
+
+export interface CallFailure {
+  /** As `error.type` has it. */
+  type: string;
+  message: string;
+  /** JSON of the data of a declared error. */
+  data?: string;
+}
+
+/** Nothing of it may throw, or keep the caller waiting. */
+export interface Recorder {
+  /** Called within the context of the run's span. */
+  run(recording: RunRecord): void;
+  /**
+   * Called within the context of the procedure's span, before the handler: undefined when this call is not one of the
+   * sample, else what takes its record.
+   */
+  call?(procedure: string): ((recording: CallRecord) => void) | undefined;
+}
+
+/** The most of an input or an output that is recorded, as characters of JSON; a call with more is not recorded. */
+export const recordLimit = 64 * 1024;
 
 const key = Symbol.for("tsdev.recorder");
 

@@ -31,6 +31,12 @@ export const ATTR_PROCEDURE_EFFECTS_WRITES = "tsdev.procedure.effects.writes";
 /** "true" or "false" as declared; absent when undeclared. */
 export const ATTR_PROCEDURE_IDEMPOTENT = "tsdev.procedure.idempotent";
 
+/**
+ * `hit`: answered from the cache, or by a call that was being made anyway. `stale`: the same, while a new output is made.
+ * `miss`: it ran. On the procedure's span, in a run on the step's; absent without a cache.
+ */
+export const ATTR_CACHE_RESULT = "tsdev.cache.result";
+
 /** One attempt of a step: `attempt {n}`, counted from 1 within the worker that makes it. */
 export const ATTR_ATTEMPT_NUMBER = "tsdev.attempt.number";
 export const ATTR_ATTEMPT_MAX = "tsdev.attempt.max";

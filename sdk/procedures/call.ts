@@ -1,28 +1,40 @@
-// Call: runs a procedure with its contract checked in and out, under a span of its own.
+// Call: runs a procedure under its policies, with its contract checked in and out, each attempt under a span of its own.
 import { randomUUID } from "node:crypto";
-import type { Attributes } from "@opentelemetry/api";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Attributes, trace } from "@opentelemetry/api";
 import { createLog } from "../log.ts";
+import { type EffectivePolicies, effectivePolicies } from "../policies/effective-policies.ts";
+import { activeRecorder } from "../recorder.ts";
 import {
+  ATTR_ATTEMPT_MAX,
+  ATTR_ATTEMPT_NUMBER,
+  ATTR_CACHE_RESULT,
   ATTR_CODE_FILE_PATH,
   ATTR_CODE_LINE_NUMBER,
   ATTR_PROCEDURE_EFFECTS_READS,
   ATTR_PROCEDURE_EFFECTS_WRITES,
   ATTR_PROCEDURE_IDEMPOTENT,
   spanNames,
+  tracerName,
 } from "../semantic-conventions.ts";
 import { inSpan } from "../spans.ts";
 import { checkContract } from "./contract.ts";
-import type { AnyProcedure, InputOf, OutputOf, ProcedureContext } from "./procedure.ts";
+import { failOf } from "./declared-error.ts";
+import type { AnyProcedure, InputOf, OutputOf, Principal, ProcedureContext } from "./procedure.ts";
+import { recordedCall } from "./recorded-call.ts";
 
 export interface CallOptions {
   signal?: AbortSignal;
-  /** Default: a new one, so that two calls are two calls. */
+  /** The same for every attempt of the call. Default: a new one, so that two calls are two calls. */
   idempotencyKey?: string;
+  /** On whose behalf; a handler that calls another procedure hands on its own: `{ principal: ctx.principal }`. */
+  principal?: Principal | undefined;
 }
 
 /**
- * Calls a procedure outside a workflow. Throws `invalid_input` or `invalid_output` with the `path` of what is wrong,
- * and whatever the handler throws.
+ * Calls a procedure outside a workflow, under its policies. Throws `invalid_input` or `invalid_output` with the `path` of
+ * what is wrong, what the policies throw (`unauthenticated`, `forbidden`, `rate_limited`, `circuit_open`, `timeout`), the
+ * reason of the signal, and whatever the handler throws.
  *
  * @example
  * const order = await call(validateOrder, { orderId: "o1" });
@@ -32,34 +44,112 @@ export function call<P extends AnyProcedure>(
   input: InputOf<P>,
   options: CallOptions = {},
 ): Promise<OutputOf<P>> {
-  return callIn(procedure, input, {
+  const context: Writable<ProcedureContext> = {
     signal: options.signal ?? new AbortController().signal,
     idempotencyKey: options.idempotencyKey ?? randomUUID(),
     attempt: 1,
     log: createLog({ procedure: procedure.name }),
-  });
+  };
+  if (options.principal) context.principal = options.principal;
+  const policies = effectivePolicies(procedure);
+  return policies.none ? callIn(procedure, input, context) : callUnder(policies, procedure, input, context);
 }
 
-/** The same within a given context: a step of a run. */
-export function callIn<P extends AnyProcedure>(
+type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
+
+async function callUnder<P extends AnyProcedure>(
+  policies: EffectivePolicies,
   procedure: P,
   input: unknown,
   context: ProcedureContext,
 ): Promise<OutputOf<P>> {
-  return inSpan(spanNames.procedure(procedure.name), attributesOf(procedure), async () => {
-    context.signal.throwIfAborted();
-    const what = `procedure "${procedure.name}"`;
-    const checked = await checkContract(procedure.input, input, `the input of ${what}`);
-    const output = await procedure.handler(checked, context);
-    return checkContract(procedure.output, output, `the output of ${what}`, "invalid_output");
+  const asked = { input, principal: context.principal, signal: context.signal };
+  await policies.authorize(asked);
+  const startTime = Date.now();
+  const { output, result } = await policies.cached(asked, (signal) =>
+    attempts(policies, procedure, input, { ...context, signal }),
+  );
+  if (result === "hit" || result === "stale") {
+    // Nothing ran that would have a span.
+    const attributes = { ...factsOf(procedure).attributes, [ATTR_CACHE_RESULT]: result };
+    trace.getTracer(tracerName).startSpan(spanNames.procedure(procedure.name), { attributes, startTime }).end();
+  }
+  return output as OutputOf<P>;
+}
+
+async function attempts(
+  policies: EffectivePolicies,
+  procedure: AnyProcedure,
+  input: unknown,
+  context: ProcedureContext,
+): Promise<unknown> {
+  const { signal, principal } = context;
+  await policies.admit({ input, principal, signal });
+  const retries = policies.retries();
+  for (let attempt = 1; ; attempt++) {
+    const more: Attributes = {
+      ...(policies.hasCache && { [ATTR_CACHE_RESULT]: "miss" }),
+      ...(policies.maxAttempts > 1 && { [ATTR_ATTEMPT_NUMBER]: attempt, [ATTR_ATTEMPT_MAX]: policies.maxAttempts }),
+    };
+    try {
+      return await policies.guarded(signal, (inner) =>
+        callIn(procedure, input, { ...context, signal: inner, attempt }, more),
+      );
+    } catch (error) {
+      const { again, waitMs } = retries.after(error, attempt, signal);
+      if (!again) throw error;
+      await sleep(waitMs, undefined, { signal }).catch(() => signal.throwIfAborted());
+    }
+  }
+}
+
+/** One attempt within a given context and without policies: what a step of a run does, under those of its own. */
+export function callIn<P extends AnyProcedure>(
+  procedure: P,
+  input: unknown,
+  context: ProcedureContext,
+  more?: Attributes,
+): Promise<OutputOf<P>> {
+  const { attributes, fail } = factsOf(procedure);
+  const own = more ? { ...attributes, ...more } : attributes;
+  return inSpan(spanNames.procedure(procedure.name), own, () => {
+    const recorder = activeRecorder();
+    if (!recorder) return checked(procedure, input, context, fail);
+    return recordedCall(recorder, procedure, input, () => checked(procedure, input, context, fail));
   });
 }
 
-const cache = new WeakMap<AnyProcedure, Attributes>();
+async function checked<P extends AnyProcedure>(
+  procedure: P,
+  input: unknown,
+  context: ProcedureContext,
+  fail: Facts["fail"],
+): Promise<OutputOf<P>> {
+  context.signal.throwIfAborted();
+  const what = `procedure "${procedure.name}"`;
+  const parsed = await checkContract(procedure.input, input, `the input of ${what}`);
+  const output = await procedure.handler(parsed, fail ? ({ ...context, fail } as ProcedureContext) : context);
+  return checkContract(procedure.output, output, `the output of ${what}`, "invalid_output");
+}
+
+/** What is asked of a procedure at every call and does not change. */
+interface Facts {
+  readonly attributes: Attributes;
+  readonly fail: ReturnType<typeof failOf>;
+}
+
+const facts = new WeakMap<AnyProcedure, Facts>();
+
+function factsOf(procedure: AnyProcedure): Facts {
+  let known = facts.get(procedure);
+  if (!known) {
+    known = { attributes: attributesOf(procedure), fail: failOf(procedure) };
+    facts.set(procedure, known);
+  }
+  return known;
+}
 
 function attributesOf(procedure: AnyProcedure): Attributes {
-  const known = cache.get(procedure);
-  if (known) return known;
   const attributes: Attributes = {};
   if (procedure.effects) {
     attributes[ATTR_PROCEDURE_EFFECTS_READS] = JSON.stringify(procedure.effects.reads);
@@ -70,6 +160,5 @@ function attributesOf(procedure: AnyProcedure): Attributes {
     attributes[ATTR_CODE_FILE_PATH] = procedure.source.file;
     attributes[ATTR_CODE_LINE_NUMBER] = procedure.source.line;
   }
-  cache.set(procedure, attributes);
   return attributes;
 }

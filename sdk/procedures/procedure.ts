@@ -1,8 +1,10 @@
 // Procedure: a named async function with a contract for what goes in and out, and what it says of its effects.
 import type { z } from "zod";
 import type { Log } from "../log.ts";
+import { checkPolicies } from "../policies/check-policy.ts";
 import type { ProcedurePolicies } from "../policies/policies.ts";
 import { callerOf, type SourceLocation } from "../source-location.ts";
+import { checkDeclaredErrors, type Fail } from "./declared-error.ts";
 
 /** Who calls. An app's `authenticate` makes it from a request; runs keep that of whoever started them. */
 export interface Principal {
@@ -57,6 +59,15 @@ export interface DeclaredErrorContract {
 }
 export type DeclaredErrors = Readonly<Record<string, DeclaredErrorContract>>;
 
+/** What the handler of a procedure gets that declares the errors `E`. */
+export interface HandlerContext<E extends DeclaredErrors> extends ProcedureContext {
+  /**
+   * Throws an error that the procedure declares, with the data that its contract asks for; `throw ctx.fail(…)` lets the
+   * compiler see that nothing follows. Throws `invalid_output` when the data does not fit.
+   */
+  readonly fail: Fail<E>;
+}
+
 export interface Procedure<
   Name extends string = string,
   I extends z.ZodType = z.ZodType,
@@ -88,7 +99,7 @@ export type InputOf<P extends AnyProcedure> = z.input<P["input"]>;
 export type OutputOf<P extends AnyProcedure> = z.output<P["output"]>;
 
 /**
- * Declares a procedure.
+ * Declares a procedure. Throws `invalid_config` naming the procedure when a policy or a declared error is wrong.
  *
  * @example
  * export const validateOrder = procedure({
@@ -112,12 +123,13 @@ export function procedure<
   summary?: string;
   input: I;
   output: O;
+  /** Errors that callers are told of by name, for example `{ out_of_stock: { status: 409, data: Left } }`. */
   errors?: E;
   effects?: Effects;
   idempotent?: boolean;
   policies?: ProcedurePolicies<z.output<I>>;
   http?: HttpRoute;
-  handler: (input: z.output<I>, context: ProcedureContext) => z.input<O> | Promise<z.input<O>>;
+  handler: (input: z.output<I>, context: HandlerContext<E>) => z.input<O> | Promise<z.input<O>>;
 }): Procedure<Name, I, O, E> {
   return Object.freeze({
     kind: "procedure" as const,
@@ -125,12 +137,13 @@ export function procedure<
     summary: parts.summary,
     input: parts.input,
     output: parts.output,
-    errors: parts.errors ?? ({} as E),
+    errors: checkDeclaredErrors(parts.errors ?? ({} as E), parts.name),
     effects: parts.effects,
     idempotent: parts.idempotent,
-    policies: (parts.policies ?? {}) as ProcedurePolicies,
+    policies: checkPolicies((parts.policies ?? {}) as ProcedurePolicies, parts.name),
     http: parts.http,
     source: callerOf(procedure),
-    handler: parts.handler,
+    // Whoever runs it adds `fail`.
+    handler: parts.handler as Procedure<Name, I, O, E>["handler"],
   });
 }
