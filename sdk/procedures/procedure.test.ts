@@ -1,9 +1,8 @@
-// Procedures: contracts in and out, the context, redaction.
+// Procedures: contracts in and out, the context.
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { call } from "./call.ts";
 import { procedure } from "./procedure.ts";
-import { redact } from "./redaction.ts";
 
 const Item = z.object({ sku: z.string(), count: z.number() });
 
@@ -72,43 +71,5 @@ describe("a procedure", () => {
     const here = procedure({ name: "here", input: z.object({}), output: z.object({}), handler: () => ({}) });
     expect(here.source?.file).toMatch(/procedure\.test\.ts$/);
     expect(here.source?.line).toBe(Number(/:(\d+):\d+/.exec(new Error("x").stack?.split("\n")[1] ?? "")?.[1]) - 2);
-  });
-});
-
-describe("redaction", () => {
-  const secret = z.string().meta({ sensitive: true });
-
-  test("hides sensitive places at every depth and leaves the value itself alone", () => {
-    const schema = z.object({
-      card: z.object({ number: secret, brand: z.string() }),
-      tokens: z.array(secret.optional()),
-      byName: z.record(z.string(), z.object({ pin: z.number().meta({ sensitive: true }) })),
-      either: z.union([z.object({ a: z.string() }), z.object({ a: secret })]),
-      lazy: z.lazy(() => z.object({ s: secret.nullable().default(null) })),
-      piped: z
-        .string()
-        .transform(Number)
-        .pipe(z.number().meta({ sensitive: true })),
-    });
-    const value = {
-      card: { number: "4242", brand: "visa" },
-      tokens: ["t", undefined],
-      byName: { x: { pin: 1 } },
-      either: { a: "e" },
-      lazy: { s: "s" },
-      piped: 3,
-      unknown: "kept",
-    };
-    const before = structuredClone(value);
-    expect(redact(schema, value)).toEqual({
-      card: { number: "[redacted]", brand: "visa" },
-      tokens: ["[redacted]", undefined],
-      byName: { x: { pin: "[redacted]" } },
-      either: { a: "[redacted]" },
-      lazy: { s: "[redacted]" },
-      piped: "[redacted]",
-      unknown: "kept",
-    });
-    expect(value).toEqual(before);
   });
 });

@@ -1,4 +1,4 @@
-// Redaction: a copy of a value without what its contract marks by `.meta({ sensitive: true })`.
+// Redaction: a value without what its contract marks by `.meta({ sensitive: true })`.
 import type { z } from "zod";
 
 export const redacted = "[redacted]";
@@ -19,44 +19,64 @@ interface Definition {
   right?: z.ZodType;
   in?: z.ZodType;
   out?: z.ZodType;
+  /** Of a codec. */
+  transform?: unknown;
+  /** Of a template literal. */
+  parts?: unknown[];
   getter?: () => z.ZodType;
 }
 
-/** The value with every sensitive place replaced; the value itself is not touched. */
+/** Deeper than this everything is hidden, so that a value that holds itself comes to an end. */
+const maxDepth = 100;
+
+/**
+ * The value with every sensitive place replaced, at any depth: in objects (and their catchall), arrays, tuples, records,
+ * maps and sets, through optional, nullable, default, prefault, catch, readonly, pipe, lazy and recursive schemas. The
+ * value is not touched; parts in which nothing is sensitive are the same objects.
+ *
+ * Where the contract alone does not tell, more is hidden rather than less: of unions and intersections what any option
+ * hides, and the whole value where a transform, a preprocess, a codec or a template literal stands over something
+ * sensitive, since nobody knows where it went.
+ */
 export function redact(schema: z.ZodType, value: unknown): unknown {
-  if (value === undefined || value === null) return value;
-  if (schema.meta()?.sensitive === true) return redacted;
-  const definition = schema._zod.def as unknown as Definition;
+  return walk(schema, value, 0);
+}
+
+function walk(schema: z.ZodType, value: unknown, depth: number): unknown {
+  if (value === undefined || value === null || !holdsSensitive(schema)) return value;
+  if (isSensitive(schema) || depth > maxDepth) return redacted;
+  const definition = definitionOf(schema);
+  const into = (inner: z.ZodType | null | undefined, item: unknown) => (inner ? walk(inner, item, depth + 1) : item);
   const through = (schemas: readonly (z.ZodType | null | undefined)[]) =>
-    schemas.reduce((current: unknown, inner) => (inner ? redact(inner, current) : current), value);
+    schemas.reduce((current: unknown, inner) => into(inner, current), value);
   switch (definition.type) {
     case "object":
-      return redactObject(definition, value);
+      return isRecord(value) ? mapEntries(value, (key, item) => [key, into(fieldOf(definition, key), item)]) : value;
     case "array":
-      return Array.isArray(value) ? value.map((item) => redact(definition.element!, item)) : value;
+      return Array.isArray(value) ? value.map((item) => into(definition.element, item)) : value;
     case "tuple":
       if (!Array.isArray(value)) return value;
-      return value.map((item, index) => {
-        const inner = definition.items?.[index] ?? definition.rest;
-        return inner ? redact(inner, item) : item;
-      });
+      return value.map((item, index) => into(definition.items?.[index] ?? definition.rest, item));
     case "record":
-      if (typeof value !== "object") return value;
-      return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, redact(definition.valueType!, item)]));
+      return isRecord(value)
+        ? mapEntries(value, (key, item) => [String(into(definition.keyType, key)), into(definition.valueType, item)])
+        : value;
     case "map":
       if (!(value instanceof Map)) return value;
       return new Map(
-        [...value].map(([key, item]) => [redact(definition.keyType!, key), redact(definition.valueType!, item)]),
+        [...value].map(([key, item]) => [into(definition.keyType, key), into(definition.valueType, item)]),
       );
     case "set":
-      return value instanceof Set ? new Set([...value].map((item) => redact(definition.valueType!, item))) : value;
-    // Which option fits is not known: what any of them hides is hidden.
+      return value instanceof Set ? new Set([...value].map((item) => into(definition.valueType, item))) : value;
+    // Which option fits is not known.
     case "union":
       return through(definition.options ?? []);
     case "intersection":
       return through([definition.left, definition.right]);
     case "pipe":
-      return through([definition.in, definition.out]);
+      return changesValues(schema) ? redacted : through([definition.in, definition.out]);
+    case "template_literal":
+      return redacted;
     case "lazy":
       return through([definition.getter?.()]);
     default:
@@ -64,12 +84,58 @@ export function redact(schema: z.ZodType, value: unknown): unknown {
   }
 }
 
-function redactObject(definition: Definition, value: unknown): unknown {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, item]) => {
-      const inner = definition.shape?.[key] ?? definition.catchall;
-      return [key, inner ? redact(inner, item) : item];
-    }),
-  );
+function isSensitive(schema: z.ZodType): boolean {
+  return schema.meta()?.sensitive === true;
+}
+
+function definitionOf(schema: z.ZodType): Definition {
+  return schema._zod.def as unknown as Definition;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function fieldOf({ shape, catchall }: Definition, key: string): z.ZodType | undefined {
+  return shape && Object.hasOwn(shape, key) ? shape[key] : catchall;
+}
+
+function mapEntries(
+  value: Record<string, unknown>,
+  change: (key: string, item: unknown) => [string, unknown],
+): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => change(key, item)));
+}
+
+/** Whether a function of the author stands between what goes in and what comes out. */
+function changesValues(schema: z.ZodType): boolean {
+  const definition = definitionOf(schema);
+  if (definition.type === "transform" || definition.transform !== undefined) return true;
+  return definition.type === "pipe" && [definition.in, definition.out].some((side) => side && changesValues(side));
+}
+
+const known = new WeakMap<z.ZodType, boolean>();
+
+/** Whether anything within the schema is sensitive. */
+function holdsSensitive(schema: z.ZodType): boolean {
+  let holds = known.get(schema);
+  if (holds === undefined) {
+    holds = search(schema, new Set());
+    known.set(schema, holds);
+  }
+  return holds;
+}
+
+function search(schema: z.ZodType, seen: Set<z.ZodType>): boolean {
+  if (seen.has(schema)) return false;
+  seen.add(schema);
+  return isSensitive(schema) || innerOf(definitionOf(schema)).some((inner) => search(inner, seen));
+}
+
+function innerOf(definition: Definition): z.ZodType[] {
+  const { innerType, shape, catchall, element, items, rest, options, keyType, valueType, left, right } = definition;
+  const one = [innerType, catchall, element, rest, keyType, valueType, left, right, definition.in, definition.out];
+  const parts = (definition.parts ?? []).filter((part) => typeof part === "object" && part !== null) as z.ZodType[];
+  const all = [...one, ...(items ?? []), ...(options ?? []), ...Object.values(shape ?? {}), ...parts];
+  return [...all, definition.getter?.()].filter((inner) => inner !== undefined && inner !== null);
 }
