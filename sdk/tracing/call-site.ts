@@ -1,5 +1,7 @@
 // Call site: the frames of the app that are on the stack when an outgoing span starts.
-import { createContextKey } from "@opentelemetry/api";
+import { createContextKey, trace } from "@opentelemetry/api";
+import { activeContext } from "./active-context.ts";
+import { UnsampledSpan } from "./span.ts";
 
 /** A frame as the engine has it: `file` is a path or URL of what runs, before any source map. */
 export interface RawFrame {
@@ -30,8 +32,9 @@ export class CallSites {
     this.#standingOf = standingOf;
   }
 
-  /** The app's frames above `below`, innermost first; empty when the stack was cut by a callback. */
+  /** The app's frames above `below`, innermost first; empty when the stack was cut by a callback, or nobody will see it. */
   capture(below: (...args: never[]) => unknown): RawFrame[] {
+    if (trace.getSpan(activeContext()) instanceof UnsampledSpan) return [];
     const limit = Error.stackTraceLimit;
     const prepare = Error.prepareStackTrace;
     try {

@@ -65,7 +65,9 @@ export async function startCollector(): Promise<CollectorFixture> {
       request.on("end", () => {
         collector.requests += 1;
         collector.headers = request.headers;
-        if (collector.status === 200) take(request.url ?? "", gunzipSync(Buffer.concat(chunks)));
+        const body = Buffer.concat(chunks);
+        const plain = request.headers["content-encoding"] === "gzip" ? gunzipSync(body) : body;
+        if (collector.status === 200) take(request.url ?? "", plain);
         response.writeHead(collector.status).end();
       });
     });

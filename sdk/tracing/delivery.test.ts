@@ -13,9 +13,9 @@ afterEach(async () => {
   await collector.leave().catch(() => {});
 });
 
-function delivery(maxQueued = 50_000): Delivery<number> {
+function delivery(maxQueued = 50_000, to = collector.url): Delivery<number> {
   return new Delivery<number>({
-    url: `${collector.url}/v1/recordings`,
+    url: `${to}/v1/recordings`,
     headers: { authorization: "Bearer tok" },
     contentType: "application/json",
     maxItems: 10,
@@ -34,8 +34,21 @@ test("items arrive in batches, once and in order", async () => {
   await collector.until("all", () => received().length === 95);
   expect(received()).toEqual(numbers(95));
   expect(collector.requests).toBe(10);
-  expect(collector.headers).toMatchObject({ authorization: "Bearer tok", "content-encoding": "gzip" });
+  expect(collector.headers).toMatchObject({ authorization: "Bearer tok", "content-type": "application/json" });
   expect(sent.queued).toBe(0);
+});
+
+test("batches are compressed on their way to another machine, and not within one", async () => {
+  // An address of this machine that does not look like one.
+  const sent = delivery(50_000, collector.url.replace("127.0.0.1", "0.0.0.0"));
+  for (const item of numbers(10)) sent.add(item);
+  await collector.until("the first batch", () => received().length === 10);
+  expect(collector.headers).toHaveProperty("content-encoding", "gzip");
+  const near = delivery();
+  for (const item of numbers(10, 10)) near.add(item);
+  await collector.until("the second batch", () => received().length === 20);
+  expect(collector.headers).not.toHaveProperty("content-encoding");
+  expect(received()).toEqual(numbers(20));
 });
 
 test("nothing is lost while connections are refused", async () => {

@@ -23,7 +23,7 @@ export interface DeliveryOptions<T> {
   maxQueued: number;
 }
 
-/** A request's worth of items. `body` is gzip. */
+/** A request's worth of items; `body` is as the headers say. */
 export interface Parcel {
   url: string;
   headers: Record<string, string>;
@@ -53,6 +53,7 @@ export class Delivery<T> {
   readonly #headers: Record<string, string>;
   readonly #agent: http.Agent;
   readonly #target: URL;
+  readonly #compress: boolean;
   #pending: T[] = [];
   #batches: Batch[] = [];
   #queued = 0;
@@ -68,7 +69,13 @@ export class Delivery<T> {
   constructor(options: DeliveryOptions<T>) {
     this.#options = options;
     this.#target = new URL(options.url);
-    this.#headers = { ...options.headers, "content-type": options.contentType, "content-encoding": "gzip" };
+    // Within one machine bytes are cheaper to send than to compress.
+    this.#compress = !isLoopback(this.#target.hostname);
+    this.#headers = {
+      ...options.headers,
+      "content-type": options.contentType,
+      ...(this.#compress ? { "content-encoding": "gzip" } : {}),
+    };
     const agentOptions = { keepAlive: true, maxSockets: 2 };
     this.#agent = this.#target.protocol === "https:" ? new https.Agent(agentOptions) : new http.Agent(agentOptions);
   }
@@ -127,7 +134,7 @@ export class Delivery<T> {
     const parcels = this.#batches.slice(gone).map((batch) => ({
       url: this.#options.url,
       headers: this.#headers,
-      body: batch.body ?? gzipSync(batch.plain ?? new Uint8Array(), { level: 1 }),
+      body: this.#bodyOf(batch),
     }));
     this.#batches = [];
     this.#queued = 0;
@@ -143,6 +150,11 @@ export class Delivery<T> {
     this.#timer = undefined;
     void this.#seal().then(() => this.#pump());
   };
+
+  #bodyOf(batch: Batch): Uint8Array {
+    batch.body ??= gzipSync(batch.plain ?? new Uint8Array(), { level: 1 });
+    return batch.body;
+  }
 
   /** Encodes and compresses what is pending; compression runs on the thread pool. */
   async #seal(): Promise<void> {
@@ -170,7 +182,10 @@ export class Delivery<T> {
   #encodePending(): Batch | undefined {
     const items = this.#pending.splice(0, this.#options.maxItems);
     try {
-      const batch: Batch = { count: items.length, plain: this.#options.encode(items), body: undefined };
+      const bytes = this.#options.encode(items);
+      const batch: Batch = this.#compress
+        ? { count: items.length, plain: bytes, body: undefined }
+        : { count: items.length, plain: undefined, body: bytes };
       this.#batches.push(batch);
       return batch;
     } catch (error) {
@@ -193,8 +208,7 @@ export class Delivery<T> {
   #sendFirst(): Promise<Outcome> {
     const batch = this.#batches[0];
     if (!batch) return Promise.resolve({ kind: "taken" });
-    batch.body ??= gzipSync(batch.plain ?? new Uint8Array(), { level: 1 });
-    const body = batch.body;
+    const body = this.#bodyOf(batch);
     this.#sending = outside(() => this.#post(body)).then((outcome) => {
       this.#sending = undefined;
       this.#settle(batch, outcome);
@@ -280,6 +294,10 @@ export class Delivery<T> {
       }
     });
   }
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "[::1]" || /^127(?:\.\d+){3}$/.test(host);
 }
 
 function isWritten(request: http.ClientRequest | undefined): boolean {

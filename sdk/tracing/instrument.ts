@@ -3,18 +3,16 @@ import { ClientRequest } from "node:http";
 import { createRequire, syncBuiltinESMExports } from "node:module";
 import type { Span } from "@opentelemetry/api";
 import { HttpInstrumentation } from "@opentelemetry/instrumentation-http";
-import { PgInstrumentation } from "@opentelemetry/instrumentation-pg";
 import { UndiciInstrumentation } from "@opentelemetry/instrumentation-undici";
 import type { CallSites } from "./call-site.ts";
 import type { OutgoingRecorder } from "./outgoing-recorder.ts";
-import { PgPoolCallSites } from "./pg-pool.ts";
 import { originalUrlAttributes, type UndiciRequestLike } from "./replay/original-url.ts";
-import { isProbe } from "./request-scope.ts";
 
 /** Must come before the app's modules are loaded. */
 export function instrument(callSites: CallSites, outgoing: OutgoingRecorder | undefined): void {
   new HttpInstrumentation({
-    ignoreIncomingRequestHook: isProbe,
+    // http-server.ts makes these spans, at a fraction of the cost.
+    disableIncomingRequestInstrumentation: true,
     requestHook: (span: Span, request) => {
       if (request instanceof ClientRequest) outgoing?.httpRequest(span, request);
     },
@@ -23,9 +21,6 @@ export function instrument(callSites: CallSites, outgoing: OutgoingRecorder | un
     startSpanHook: (request) => originalUrlAttributes(request as UndiciRequestLike),
     requestHook: (span, request) => outgoing?.undiciRequest(span, request as UndiciRequestLike),
   });
-  // `ignoreConnectSpans` would leave queued callbacks unbound, and queries of one request in the trace of another.
-  new PgInstrumentation({});
-  new PgPoolCallSites(callSites);
   // The built-in modules are patched when they are required; their named ES exports have to follow.
   const require = createRequire(import.meta.url);
   require("node:http");

@@ -1,14 +1,14 @@
 // Request recorder: turns sampled incoming requests and workflow runs into recordings.
 import type http from "node:http";
 import { type Span, TraceFlags, trace } from "@opentelemetry/api";
-import type { ReadableSpan } from "@opentelemetry/sdk-trace-base";
 import { ATTR_HTTP_ROUTE } from "@opentelemetry/semantic-conventions";
 import { tapIncoming } from "./body-tap.ts";
 import { bodyLimit, type Recording, recordedBody, recordedRequestHeaders } from "./recording.ts";
 import { redactUrl, redactValue } from "./redaction.ts";
-import { currentScope, isProbe, type RequestScope } from "./request-scope.ts";
+import { currentScope, type RequestScope } from "./request-scope.ts";
 import { urlTemplate } from "./route.ts";
 import { isExcluded, RecordingSampler } from "./sampling.ts";
+import type { RecordedSpan } from "./span.ts";
 
 /** Recordings are made when they are sent: until then this holds what they are made of. */
 export type PendingRecording = () => Recording | undefined;
@@ -31,7 +31,7 @@ export class RequestRecorder implements RunRecorder {
   /** Opens the scope of a request; the span of the request is active. */
   open(request: http.IncomingMessage, response: http.ServerResponse): RequestScope | undefined {
     const span = sampledSpan(trace.getActiveSpan());
-    if (!span || isProbe(request)) return undefined;
+    if (!span) return undefined;
     const path = request.url ?? "/";
     const template = urlTemplate(path);
     if (isExcluded(this.#exclude, template, path.split("?", 1)[0] ?? path)) return undefined;
@@ -47,7 +47,7 @@ export class RequestRecorder implements RunRecorder {
     const span = sampledSpan(active);
     if (!span || !this.#sampler.take(`run ${run.workflow}`, Date.now())) return;
     const { traceId, spanId } = span.spanContext();
-    const started = (span as Partial<ReadableSpan>).startTime;
+    const started = (span as Partial<RecordedSpan>).startTime;
     const now = Date.now();
     const time = started ? started[0] * 1000 + started[1] / 1e6 : now;
     const requestSpanId = currentScope()?.recorded?.spanId ?? null;
@@ -86,7 +86,7 @@ export class RequestRecorder implements RunRecorder {
       const status = response.statusCode;
       const contentType = request.headers["content-type"];
       this.#keep(() => {
-        const named = (span as Partial<ReadableSpan>).attributes?.[ATTR_HTTP_ROUTE];
+        const named = (span as Partial<RecordedSpan>).attributes?.[ATTR_HTTP_ROUTE];
         const route = typeof named === "string" ? named : known.template;
         if (isExcluded(this.#exclude, route)) return undefined;
         return {

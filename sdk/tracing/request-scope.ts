@@ -2,8 +2,9 @@
 import type { randomUUID } from "node:crypto";
 import http from "node:http";
 import https from "node:https";
-import { type Context, context, createContextKey } from "@opentelemetry/api";
-import { getRPCMetadata } from "@opentelemetry/core";
+import { type Context, createContextKey } from "@opentelemetry/api";
+import { activeContext, inContext } from "./active-context.ts";
+import { setEmitterContext } from "./emitter-context.ts";
 
 /** Randomness and a clock that depend on the request alone. */
 export interface Determinism {
@@ -26,22 +27,16 @@ export interface RequestScope {
 }
 
 const scopeKey = createContextKey("tsdev.request-scope");
-const scopeOfMetadata = new WeakMap<object, RequestScope>();
 
 /** The scope of the request that is being handled, also inside callbacks that libraries queued. */
-export function currentScope(active: Context = context.active()): RequestScope | undefined {
-  // Emitters of the request were bound to the instrumentation's context before ours existed, so a listener on them sees
-  // only what hangs on the metadata that this context carries.
-  const own = active.getValue(scopeKey) as RequestScope | undefined;
-  if (own) return own;
-  const metadata = getRPCMetadata(active);
-  return metadata ? scopeOfMetadata.get(metadata) : undefined;
+export function currentScope(active: Context = activeContext()): RequestScope | undefined {
+  return active.getValue(scopeKey) as RequestScope | undefined;
 }
 
 /** Opens a scope for a request, or answers undefined to leave the request alone. */
 export type OpenScope = (request: http.IncomingMessage, response: http.ServerResponse) => RequestScope | undefined;
 
-/** Must be called before the HTTP instrumentation is made, so that its span is there when the scope opens. */
+/** Must be called before incoming requests are traced, so that their span is there when the scope opens. */
 export function installRequestScopes(open: OpenScope): void {
   wrap(http.Server.prototype, open);
   wrap(https.Server.prototype, open);
@@ -59,21 +54,21 @@ function wrap(prototype: { emit(event: string, ...args: unknown[]): boolean }, o
       // A request is served whether or not it can be recorded.
     }
     if (!scope) return Reflect.apply(emit, this, [event, ...args]) as boolean;
-    const active = context.active();
-    const metadata = getRPCMetadata(active);
-    if (metadata) scopeOfMetadata.set(metadata, scope);
-    const scoped = active.setValue(scopeKey, scope);
-    return context.with(scoped, () => {
-      context.bind(scoped, request);
-      context.bind(scoped, response);
-      return Reflect.apply(emit, this, [event, ...args]) as boolean;
-    });
+    const scoped = activeContext().setValue(scopeKey, scope);
+    setEmitterContext(request, response, scoped);
+    return inContext(scoped, () => Reflect.apply(emit, this, [event, ...args]) as boolean);
   };
 }
 
 /** Probes of the platform and of orchestrators: neither traced nor recorded. */
+export function isProbeCall(url: string, userAgent: string | undefined): boolean {
+  if (url.startsWith("/healthz") || url.startsWith("/readyz")) {
+    const [path] = url.split("?", 1);
+    if (path === "/healthz" || path === "/readyz") return true;
+  }
+  return userAgent?.includes("tsdev-probe") ?? false;
+}
+
 export function isProbe(request: http.IncomingMessage): boolean {
-  const path = (request.url ?? "").split("?", 1)[0];
-  if (path === "/healthz" || path === "/readyz") return true;
-  return request.headers["user-agent"]?.includes("tsdev-probe") ?? false;
+  return isProbeCall(request.url ?? "/", request.headers["user-agent"]);
 }

@@ -1,5 +1,6 @@
 // Settings of the register, read once from the environment.
 import { realpathSync } from "node:fs";
+import type { SiteMode } from "./site-policy.ts";
 
 export interface Settings {
   /** False with OTEL_SDK_DISABLED=true. */
@@ -8,6 +9,10 @@ export interface Settings {
   endpoint: string;
   headers: Record<string, string>;
   resource: Record<string, string>;
+  /** OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG. */
+  sampler: { name: string | undefined; argument: string | undefined };
+  /** TSDEV_CALL_SITES; without it `always` in development and `repeats` elsewhere. */
+  callSites: SiteMode;
   /** Paths of call sites are relative to this folder. */
   root: string;
   /** False with TSDEV_RECORD=off and while replaying. */
@@ -32,11 +37,18 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
     endpoint: (env.OTEL_EXPORTER_OTLP_ENDPOINT || "http://localhost:4318").replace(/\/+$/, ""),
     headers: pairs(env.OTEL_EXPORTER_OTLP_HEADERS),
     resource: resourceAttributes(env),
+    sampler: { name: env.OTEL_TRACES_SAMPLER, argument: env.OTEL_TRACES_SAMPLER_ARG },
+    callSites: siteMode(env),
     root: realFolder(env.TSDEV_ROOT || process.cwd()),
     recording: env.TSDEV_RECORD !== "off" && replay === undefined,
     recordExclude: list(env.TSDEV_RECORD_EXCLUDE),
     replay,
   };
+}
+
+function siteMode(env: NodeJS.ProcessEnv): SiteMode {
+  if (env.TSDEV_CALL_SITES === "always" || env.TSDEV_CALL_SITES === "repeats") return env.TSDEV_CALL_SITES;
+  return env.TSDEV_ENVIRONMENT === "development" ? "always" : "repeats";
 }
 
 function readReplay(env: NodeJS.ProcessEnv): ReplaySettings | undefined {

@@ -11,6 +11,8 @@ export interface SourceFrame {
   line: number;
   /** Null at the top level of a module and in anonymous functions. */
   function: string | null;
+  /** `file:line:function` as a JSON string; `<anonymous>` where there is no name. */
+  json: string;
 }
 
 // A map larger than this costs more to parse than the app can spare beside its work.
@@ -20,7 +22,12 @@ interface KnownFile {
   path: string | undefined;
   standing: FileStanding;
   map: TraceMap | undefined;
+  /** By line and column; null where a place is not the app's. */
+  places: Map<number, SourceFrame | null>;
 }
+
+// Columns from here on share a key with the next line's: only a minified file without a map has so many.
+const columnsOfLine = 2 ** 20;
 
 /** Knows which files are the app's, and where their lines come from. */
 export class SourceFrames {
@@ -41,19 +48,30 @@ export class SourceFrames {
     const result: SourceFrame[] = [];
     for (const frame of frames) {
       const known = this.#known(frame.file);
-      if (known.standing === "unknown") this.#lookForMap(known);
-      const source = known.map ? this.#mapped(known, known.map, frame) : this.#plain(known, frame);
+      if (known.standing === "library") continue;
+      const key = frame.line * columnsOfLine + frame.column;
+      let source = known.places.get(key);
+      if (source === undefined) {
+        source = this.#place(known, frame) ?? null;
+        known.places.set(key, source);
+      }
       if (source) result.push(source);
       if (result.length === frameLimit) break;
     }
     return result;
   }
 
+  #place(known: KnownFile, frame: RawFrame): SourceFrame | undefined {
+    if (known.standing === "unknown") this.#lookForMap(known);
+    return known.map ? this.#mapped(known, known.map, frame) : this.#plain(known, frame);
+  }
+
   #known(file: string): KnownFile {
     let known = this.#files.get(file);
     if (!known) {
       const path = pathOf(file);
-      known = { path, standing: path !== undefined && this.#isApp(path) ? "unknown" : "library", map: undefined };
+      const standing = path !== undefined && this.#isApp(path) ? "unknown" : "library";
+      known = { path, standing, map: undefined, places: new Map() };
       this.#files.set(file, known);
     }
     return known;
@@ -79,7 +97,7 @@ export class SourceFrames {
 
   #plain(known: KnownFile, frame: RawFrame): SourceFrame | undefined {
     if (known.standing === "library" || known.path === undefined) return undefined;
-    return { file: this.#shown(known.path), line: frame.line, function: frame.name };
+    return sourceFrame(this.#shown(known.path), frame.line, frame.name);
   }
 
   #mapped(known: KnownFile, map: TraceMap, frame: RawFrame): SourceFrame | undefined {
@@ -87,12 +105,16 @@ export class SourceFrames {
     // What the bundler itself added has no source.
     if (position.source === null || known.path === undefined) return undefined;
     const path = pathOf(position.source) ?? resolve(dirname(known.path), withoutScheme(position.source));
-    return this.#isApp(path) ? { file: this.#shown(path), line: position.line, function: frame.name } : undefined;
+    return this.#isApp(path) ? sourceFrame(this.#shown(path), position.line, frame.name) : undefined;
   }
 
   #shown(path: string): string {
     return relative(this.#root, path).replaceAll("\\", "/");
   }
+}
+
+function sourceFrame(file: string, line: number, name: string | null): SourceFrame {
+  return { file, line, function: name, json: JSON.stringify(`${file}:${line}:${name ?? "<anonymous>"}`) };
 }
 
 function pathOf(file: string): string | undefined {

@@ -1,8 +1,9 @@
 // Start: what `--import @tsdev/sdk/register` turns on, in the order that the parts need.
+import { startContext } from "./active-context.ts";
 import { Delivery } from "./delivery.ts";
 import { type AnyDelivery, flushAtExit } from "./exit.ts";
 import { OutgoingRecorder } from "./outgoing-recorder.ts";
-import { startContext, startTracing } from "./pipeline.ts";
+import { startTracing } from "./pipeline.ts";
 import type { Recording } from "./recording.ts";
 import { type PendingRecording, RequestRecorder } from "./request-recorder.ts";
 import { installRequestScopes } from "./request-scope.ts";

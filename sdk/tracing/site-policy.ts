@@ -1,0 +1,75 @@
+// Site policy: of which statements the place in the source is looked for, because a stack costs more than a span.
+import type { RawFrame } from "./call-site.ts";
+import type { RecordedSpan } from "./span.ts";
+
+/** A span, or what will become one when a pool has a connection for it. */
+export type SiteHolder = Pick<RecordedSpan, "startedAt" | "repeats" | "site" | "entrySite">;
+
+/** `always`: for every statement. `repeats`: where a statement repeats, and for the rest once in a while. */
+export type SiteMode = "always" | "repeats";
+
+/** What is known of one statement below one parent. */
+export interface Repeats {
+  count: number;
+  /** The frames of the first repeat whose stack was taken. */
+  site: RawFrame[] | undefined;
+  /** Whether every stack that was taken showed the same lines. */
+  same: boolean;
+}
+
+// Repeats 2 to 4 are enough to see a loop; later ones are looked at ever more seldom, to see that it is still that loop.
+const lastOfFirst = 4;
+// A statement that does not repeat is looked at this often in the whole process, milliseconds.
+const intervalMs = 1_000;
+const knownStatements = 2_000;
+
+export class SitePolicy {
+  readonly #always: boolean;
+  readonly #lastTaken = new Map<string, number>();
+
+  constructor(mode: SiteMode) {
+    this.#always = mode === "always";
+  }
+
+  /** Counts the statement and answers whether the stack of `holder` should be taken. */
+  wants(holder: SiteHolder, parent: RecordedSpan | undefined, statement: string): boolean {
+    if (this.#always) return true;
+    if (parent && !parent.ended) {
+      parent.statements ??= new Map();
+      const known = parent.statements.get(statement);
+      if (known) {
+        known.count += 1;
+        holder.repeats = known;
+        return known.count <= lastOfFirst || (known.count & (known.count - 1)) === 0;
+      }
+      holder.repeats = { count: 1, site: undefined, same: true };
+      parent.statements.set(statement, holder.repeats);
+    }
+    const last = this.#lastTaken.get(statement);
+    if (last !== undefined && holder.startedAt - last < intervalMs) return false;
+    if (this.#lastTaken.size >= knownStatements) this.#lastTaken.clear();
+    this.#lastTaken.set(statement, holder.startedAt);
+    return true;
+  }
+}
+
+/** Remembers where a repeat was made, for its siblings. */
+export function noteSite({ site: own, entrySite, repeats }: SiteHolder): void {
+  const site = own && own.length > 0 ? own : entrySite;
+  if (!repeats || !site || site.length === 0) return;
+  if (repeats.site === undefined) repeats.site = site;
+  else if (repeats.same) repeats.same = sameLines(repeats.site, site);
+}
+
+/**
+ * The place of a statement whose own stack was not taken: that of its siblings, when it repeated and all stacks that were
+ * taken agree. Otherwise it has none.
+ */
+export function siblingSite({ repeats }: SiteHolder): RawFrame[] | undefined {
+  return repeats && repeats.count > 1 && repeats.same ? repeats.site : undefined;
+}
+
+function sameLines(left: RawFrame[], right: RawFrame[]): boolean {
+  if (left.length !== right.length) return false;
+  return left.every((frame, index) => frame.line === right[index]?.line && frame.file === right[index]?.file);
+}
