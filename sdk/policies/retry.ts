@@ -35,12 +35,19 @@ export class Retries {
     if (signal.aborted || !shouldRetry(retry, error)) return { again: false, waitMs: 0, exhausted: false };
     const last = { again: false, waitMs: 0, exhausted: true };
     if (!retry || attempt >= retry.maxAttempts) return last;
-    this.#backoff ??= backoffOf(retry);
+    this.#backoff ??= backoffFrom(retry, attempt);
     const waitMs = Math.max(this.#backoff(), retryAfterOf(error) ?? 0);
     if (waitMs > longestRetryAfterMs && waitMs > (retry.maxMs ?? 0)) return last;
     if (this.#budget && !this.#budget.retry()) return last;
     return { again: true, waitMs, exhausted: false };
   }
+}
+
+/** Of a call whose first attempts another worker made, the waits go on where they were. */
+function backoffFrom(retry: RetryIr, attempt: number): () => number {
+  const next = backoffOf(retry);
+  for (let made = 1; made < attempt; made++) next();
+  return next;
 }
 
 /**

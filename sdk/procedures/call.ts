@@ -110,21 +110,22 @@ export function callIn<P extends AnyProcedure>(
   context: ProcedureContext,
   more?: Attributes,
 ): Promise<OutputOf<P>> {
-  const { attributes, fail } = factsOf(procedure);
+  const { attributes } = factsOf(procedure);
   const own = more ? { ...attributes, ...more } : attributes;
   return inSpan(spanNames.procedure(procedure.name), own, () => {
     const recorder = activeRecorder();
-    if (!recorder) return checked(procedure, input, context, fail);
-    return recordedCall(recorder, procedure, input, () => checked(procedure, input, context, fail));
+    if (!recorder) return callBare(procedure, input, context);
+    return recordedCall(recorder, procedure, input, () => callBare(procedure, input, context));
   });
 }
 
-async function checked<P extends AnyProcedure>(
+/** The same without a span and unrecorded: contract and handler, which gets its `ctx.fail`. */
+export async function callBare<P extends AnyProcedure>(
   procedure: P,
   input: unknown,
   context: ProcedureContext,
-  fail: Facts["fail"],
 ): Promise<OutputOf<P>> {
+  const { fail } = factsOf(procedure);
   context.signal.throwIfAborted();
   const what = `procedure "${procedure.name}"`;
   const parsed = await checkContract(procedure.input, input, `the input of ${what}`);
