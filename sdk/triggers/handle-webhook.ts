@@ -63,7 +63,8 @@ function parse(request: Request, body: Uint8Array): unknown {
   const type = (request.headers.get("content-type") ?? "").toLowerCase();
   const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("utf8");
   if (type.startsWith("application/x-www-form-urlencoded")) return Object.fromEntries(new URLSearchParams(text));
-  if (type.startsWith("text/") && !type.startsWith("text/json")) return text;
+  // Some send JSON as text, Amazon SNS among them.
+  if (type.startsWith("text/") && !/^\s*[{[]/.test(text)) return text;
   try {
     return JSON.parse(text);
   } catch (cause) {

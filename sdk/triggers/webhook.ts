@@ -11,7 +11,7 @@ import type { Verifier } from "./verifier.ts";
 export interface WebhookParts<W extends AnyWorkflow, P extends z.ZodType> extends TriggerParts<W> {
   /** `hmac(…)`, `stripe(…)`, `standardWebhooks(…)`, one of your own, or `none()`. */
   verify: Verifier;
-  /** The contract of the body: parsed JSON, the fields of a form, or a text, by its content type. */
+  /** The contract of the body: parsed JSON, the fields of a form, or a text, by its content type (JSON sent as text is JSON). */
   payload: P;
   /** The run's input. Undefined: no run. A Response: no run, and that is the answer, such as to a sender's handshake. */
   input: (payload: z.output<P>, request: Request) => WorkflowInput<NoInfer<W>> | Response | undefined;
