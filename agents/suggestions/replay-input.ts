@@ -46,7 +46,7 @@ export class ReplayInput {
       .orderBy("live_at", "desc")
       .executeTakeFirst();
     if (!deployment) return { requests: [], outgoing: [], runs: [] };
-    const of = (kind: Recording["kind"]) =>
+    const of = (kind: keyof typeof limits) =>
       this.#find(place.project.organization_id, {
         project: place.project.name,
         environment: place.environment.name,

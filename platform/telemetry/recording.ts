@@ -1,4 +1,4 @@
-// Recording: a sampled, redacted request, run or outgoing call, kept so that it can be replayed against two versions.
+// Recording: a sampled, redacted request, run, call of a procedure or outgoing call, kept so that it can be replayed against two versions.
 import { z } from "zod";
 
 const Headers = z.record(z.string(), z.string());
@@ -58,8 +58,28 @@ export const RunRecording = z.object({
   requestSpanId: z.string().nullable(),
 });
 
-export const Recording = z.discriminatedUnion("kind", [RequestRecording, OutgoingRecording, RunRecording]);
+/** One call of a procedure, or one attempt of it. */
+export const CallRecording = z.object({
+  kind: z.literal("call"),
+  ...base,
+  procedure: z.string(),
+  input: z.unknown(),
+  /** Null when it failed. */
+  output: z.unknown(),
+  /** `data` is that of a declared error. */
+  error: z.object({ type: z.string(), message: z.string(), data: z.unknown() }).nullable(),
+  /** The span of the HTTP request that it was made for, when there was one. */
+  requestSpanId: z.string().nullable(),
+});
+
+export const Recording = z.discriminatedUnion("kind", [
+  RequestRecording,
+  OutgoingRecording,
+  RunRecording,
+  CallRecording,
+]);
 export type Recording = z.infer<typeof Recording>;
 export type RequestRecording = z.infer<typeof RequestRecording>;
 export type OutgoingRecording = z.infer<typeof OutgoingRecording>;
 export type RunRecording = z.infer<typeof RunRecording>;
+export type CallRecording = z.infer<typeof CallRecording>;

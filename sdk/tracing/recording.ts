@@ -56,7 +56,19 @@ export interface RunRecording extends RecordingBase {
   requestSpanId: string | null;
 }
 
-export type Recording = RequestRecording | OutgoingRecording | RunRecording;
+/** One call of a procedure, or one attempt of it. */
+export interface CallRecording extends RecordingBase {
+  kind: "call";
+  procedure: string;
+  input: unknown;
+  /** Null when it failed. */
+  output: unknown;
+  /** `type` as the span's `error.type` has it; `data` is that of a declared error. */
+  error: { type: string; message: string; data: unknown } | null;
+  requestSpanId: string | null;
+}
+
+export type Recording = RequestRecording | OutgoingRecording | RunRecording | CallRecording;
 
 /** The most of a body that is kept, in bytes. */
 export const bodyLimit = 64 * 1024;

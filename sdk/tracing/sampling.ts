@@ -4,10 +4,17 @@ const shareAfter = 0.1;
 // Keys come from URLs, so their number is bounded.
 const knownKeys = 2_000;
 
-/** Decides per key (route or workflow) whether one more is recorded. */
+/** Decides per key (route, workflow or procedure) whether one more is recorded. */
 export class RecordingSampler {
   readonly #counts = new Map<string, number>();
+  readonly #perMinute: number;
+  readonly #shareAfter: number;
   #minute = 0;
+
+  constructor(all = perMinute, share = shareAfter) {
+    this.#perMinute = all;
+    this.#shareAfter = share;
+  }
 
   take(key: string, now: number): boolean {
     const minute = Math.floor(now / 60_000);
@@ -17,7 +24,7 @@ export class RecordingSampler {
     }
     const count = (this.#counts.get(key) ?? 0) + 1;
     this.#counts.set(key, count);
-    return count <= perMinute || Math.random() < shareAfter;
+    return count <= this.#perMinute || Math.random() < this.#shareAfter;
   }
 }
 

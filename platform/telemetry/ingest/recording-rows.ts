@@ -5,12 +5,12 @@ import type { Tenant, TimeBounds } from "./tables.ts";
 
 /**
  * The name by which a recording is found: method and route of a request (`GET /orders/:id`), method and address without
- * the query of an outgoing call, the workflow of a run.
+ * the query of an outgoing call, the workflow of a run, the procedure of a call.
  */
 export function recordingName(recording: Recording): string {
   if (recording.kind === "request") return `${recording.method} ${recording.route}`;
   if (recording.kind === "outgoing") return `${recording.method} ${recording.url.split("?")[0]}`;
-  return recording.workflow;
+  return recording.kind === "call" ? recording.procedure : recording.workflow;
 }
 
 export function encodeRecordings(
