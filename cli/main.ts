@@ -1,6 +1,7 @@
 // The command line: every command, its flags and help; exit codes 0 done, 1 the work failed, 2 used wrongly.
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { deploy } from "./commands/deploy.ts";
+import { dev } from "./commands/dev.ts";
 import { init } from "./commands/init.ts";
 import { logs } from "./commands/logs.ts";
 import { mcp } from "./commands/mcp.ts";
@@ -75,6 +76,12 @@ export function program(): Command {
     .description("make a folder deployable, and say what was detected and written")
     .option("--json", "print JSON alone on stdout", false)
     .action(action(init));
+  onPlatform(tsdev.command("dev"))
+    .argument("[dir]", "folder of the app", ".")
+    .description("run the app on this machine; an edit is live at once, runs and requests in flight go on")
+    .option("--port <n>", "0 takes a free one (default: PORT, else 3000 or the next free one)", whole(0, 65_535))
+    .addHelpText("after", "\nExample:\n  npx tsdev dev ./my-app")
+    .action(action(dev));
   onEnvironment(tsdev.command("deploy"))
     .argument("[dir]", "folder of the app", ".")
     .description("push, build, release and make live; follows the log until healthy or failed")

@@ -4,7 +4,8 @@ import { basename, join, resolve } from "node:path";
 import { TsdevError } from "../../sdk/errors.ts";
 import { print, table } from "../output.ts";
 
-const entries = [
+/** Where an app's entry is looked for. */
+export const entries = [
   "src/main.ts",
   "src/server.ts",
   "src/index.ts",

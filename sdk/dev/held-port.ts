@@ -17,6 +17,8 @@ export class HeldPort {
   readonly port: number;
   readonly #front: Server;
   readonly #servers: Server[] = [];
+  readonly #open = new Set<ServerResponse>();
+  #retired = false;
   /** Why the newest code is not the one that answers; null when it is. */
   problem: { text: string } | null = null;
 
@@ -29,6 +31,8 @@ export class HeldPort {
     // Own properties: instrumentation patches the prototype, and would see each request twice.
     front.emit = (event: string, ...args: unknown[]) =>
       forwarded.has(event) ? this.#forward(event, args) : plainEmit.call(front, event, ...args);
+    // From here on Node keeps track of connections, also of those that another process accepted.
+    front.emit("listening");
     // Node asks whether anybody listens before it treats a request as an upgrade.
     front.listenerCount = (event: string | symbol, ...rest: [never?]) =>
       forwarded.has(String(event)) ? (this.current?.listenerCount(event) ?? 0) : plainCount.call(front, event, ...rest);
@@ -44,11 +48,19 @@ export class HeldPort {
     this.#front.emit("connection", socket);
   }
 
+  /** Keeps no connection open from now on; resolves when no request is in flight. */
+  async retire(): Promise<void> {
+    this.#retired = true;
+    for (const response of this.#open) if (!response.headersSent) response.shouldKeepAlive = false;
+    this.#front.closeIdleConnections();
+    while (this.#open.size > 0) await new Promise((resolve) => [...this.#open][0]?.once("close", resolve));
+  }
+
   /** Listens itself: a port that nobody accepts for it. */
   listen(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#front.once("error", reject);
-      realListen.call(this.#front, this.port, "localhost", resolve);
+      realListen.call(this.#front, { port: this.port, host: "localhost" }, resolve);
     });
   }
 
@@ -101,13 +113,17 @@ export class HeldPort {
     this.#servers.splice(at + 1);
   }
 
+  #begins(response: ServerResponse): void {
+    this.#open.add(response);
+    response.once("close", () => this.#open.delete(response));
+    if (this.#retired) response.shouldKeepAlive = false;
+    if (this.problem) response.setHeader("tsdev-reload-error", asHeader(this.problem.text));
+  }
+
   #forward(event: string, args: unknown[]): boolean {
     const server = this.current;
     if (server) {
-      const [, response] = args;
-      if (event === "request" && this.problem) {
-        (response as ServerResponse).setHeader("tsdev-reload-error", asHeader(this.problem.text));
-      }
+      if (event === "request") this.#begins(args[1] as ServerResponse);
       return server.emit(event, ...args);
     }
     if (event === "request") void refuse(args[1] as ServerResponse, this.problem);

@@ -56,6 +56,7 @@ interceptListen((port) => {
 });
 process.on("message", (message: ToApp, socket: unknown) => {
   if (message.kind === "connection" && socket) ports.get(mainPort)?.accept(socket as Socket);
+  if (message.kind === "finish") void finish();
 });
 // Nobody is left to accept connections for it.
 process.on("disconnect", () => process.exit(0));
@@ -81,11 +82,11 @@ async function reload(noticed: number, paths: readonly string[]): Promise<void> 
   for (const path of paths) {
     const url = pathToFileURL(path).href;
     if (dirname(path) === process.cwd() && restartFiles.test(basename(path))) {
-      return send({ kind: "restart", reason: `${basename(path)} changed` });
+      return restart(`${basename(path)} changed`);
     }
     if (graph.isKnown(url)) {
       if (textOf(path) === graph.sourceOf(url)) continue;
-      if (graph.isCommonJs(url)) return send({ kind: "restart", reason: `${basename(path)} is CommonJS` });
+      if (graph.isCommonJs(url)) return restart(`${basename(path)} is CommonJS`);
       changedFiles.add(url);
     } else if (/\.([cm]?[jt]s|json)$/.test(path) && isApp(path)) {
       for (const file of graph.concernedBy(url)) changedFiles.add(file);
@@ -100,7 +101,7 @@ async function reload(noticed: number, paths: readonly string[]): Promise<void> 
     [...changedFiles].map((url) => fileURLToPath(url)),
   );
   const { used_heap_size: used, heap_size_limit: limit } = getHeapStatistics();
-  if (used > heapShare * limit) send({ kind: "restart", reason: "old versions of modules fill the memory" });
+  if (used > heapShare * limit) restart("old versions of modules fill the memory");
 }
 
 /** Imports the entry; what it imports follows with the version that each file has now. */
@@ -141,6 +142,17 @@ function keep<T>(name: string, make: () => T): T {
   kept.set(name, value);
   if (value instanceof Promise) value.catch(() => kept.delete(name));
   return value;
+}
+
+/** Clients that keep a connection come again, and then to the new process. */
+function restart(reason: string): void {
+  for (const held of ports.values()) held.retire();
+  send({ kind: "restart", reason });
+}
+
+async function finish(): Promise<void> {
+  await Promise.all([...ports.values()].map((held) => held.retire()));
+  send({ kind: "finished" });
 }
 
 function send(message: FromApp): void {
