@@ -2,8 +2,10 @@
 import type http from "node:http";
 import { type Span, TraceFlags, trace } from "@opentelemetry/api";
 import { ATTR_HTTP_ROUTE } from "@opentelemetry/semantic-conventions";
+import type { CallRecord } from "../recorder.ts";
 import { tapIncoming } from "./body-tap.ts";
 import { bodyLimit, type Recording, recordedBody, recordedRequestHeaders } from "./recording.ts";
+import { CallRecorder, knowRequest } from "./recording-calls.ts";
 import { redactUrl, redactValue } from "./redaction.ts";
 import { currentScope, type RequestScope } from "./request-scope.ts";
 import { urlTemplate } from "./route.ts";
@@ -13,19 +15,24 @@ import type { RecordedSpan } from "./span.ts";
 /** Recordings are made when they are sent: until then this holds what they are made of. */
 export type PendingRecording = () => Recording | undefined;
 
-/** What `globalThis[Symbol.for("tsdev.recorder")]` offers to the workflows of the SDK, whichever copy of it runs. */
+/** What `globalThis[Symbol.for("tsdev.recorder")]` offers to the SDK, whichever copy of it runs. */
 export interface RunRecorder {
   run(run: { workflow: string; runId: string; input: unknown; output: unknown; failed: boolean }): void;
+  call(procedure: string): ((record: CallRecord) => void) | undefined;
 }
+
+const excludedScope: RequestScope = { id: undefined, recorded: undefined, determinism: undefined };
 
 export class RequestRecorder implements RunRecorder {
   readonly #exclude: readonly string[];
   readonly #keep: (recording: PendingRecording) => void;
   readonly #sampler = new RecordingSampler();
+  readonly #calls: CallRecorder;
 
   constructor(exclude: readonly string[], keep: (recording: PendingRecording) => void) {
     this.#exclude = exclude;
     this.#keep = keep;
+    this.#calls = new CallRecorder(exclude, keep);
   }
 
   /** Opens the scope of a request; the span of the request is active. */
@@ -34,23 +41,32 @@ export class RequestRecorder implements RunRecorder {
     if (!span) return undefined;
     const path = request.url ?? "/";
     const template = urlTemplate(path);
-    if (isExcluded(this.#exclude, template, path.split("?", 1)[0] ?? path)) return undefined;
+    // A scope without a recording: nothing of what is done for this request is recorded.
+    if (isExcluded(this.#exclude, template, path.split("?", 1)[0] ?? path)) return excludedScope;
     const method = request.method ?? "GET";
     if (!this.#sampler.take(`${method} ${template}`, Date.now())) return undefined;
     const { traceId, spanId } = span.spanContext();
     this.#watch(request, response, span, { method, path, template });
-    return { id: undefined, recorded: { traceId, spanId }, determinism: undefined };
+    const recorded = { traceId, spanId };
+    knowRequest(recorded, span);
+    return { id: undefined, recorded, determinism: undefined };
+  }
+
+  call(procedure: string): ((record: CallRecord) => void) | undefined {
+    return this.#calls.take(procedure);
   }
 
   run(run: { workflow: string; runId: string; input: unknown; output: unknown; failed: boolean }): void {
     const active = trace.getActiveSpan();
     const span = sampledSpan(active);
+    const scope = currentScope();
+    if ((scope && !scope.recorded) || isExcluded(this.#exclude, run.workflow)) return;
     if (!span || !this.#sampler.take(`run ${run.workflow}`, Date.now())) return;
     const { traceId, spanId } = span.spanContext();
     const started = (span as Partial<RecordedSpan>).startTime;
     const now = Date.now();
     const time = started ? started[0] * 1000 + started[1] / 1e6 : now;
-    const requestSpanId = currentScope()?.recorded?.spanId ?? null;
+    const requestSpanId = scope?.recorded?.spanId ?? null;
     // The app may go on to change these objects, so they are written down now.
     const input = plainJson(run.input);
     const output = plainJson(run.output);
