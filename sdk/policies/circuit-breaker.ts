@@ -81,7 +81,7 @@ export class CircuitBreaker {
       message: `${this.#what} failed ${this.#options.failures} times in a row and rests`,
       fix: "look at what it depends on; one call tries again when the rest is over",
       // While one call tries nobody knows how long; a moment is a fair guess.
-      retryAfterMs: Math.ceil(Math.max(leftMs, Math.min(1_000, this.#options.openMs))),
+      retryAfterMs: Math.ceil(leftMs > 0 ? leftMs : Math.min(1_000, this.#options.openMs)),
     });
   }
 }

@@ -44,8 +44,9 @@ export class OutputCache {
 
   /** Throws what `make` throws, or the signal's reason. */
   async get(key: string, signal: AbortSignal, make: Make): Promise<{ output: unknown; result: CacheResult }> {
+    const found = this.#lookUp(key);
+    const kept = found instanceof Promise ? await found : found;
     signal.throwIfAborted();
-    const kept = await this.#lookUp(key);
     if (kept && kept.leftMs > this.#staleMs) return { output: kept.output, result: "hit" };
     const flying = this.#flights.get(key);
     if (kept) {
