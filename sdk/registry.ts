@@ -51,17 +51,19 @@ export function registryOf(declarations: Iterable<Declaration>, place: (item: De
     event: new Map<string, AnyEvent>(),
     trigger: new Map<string, AnyTrigger>(),
   };
-  const pending: { item: Declaration; user?: Declaration }[] = [];
-  for (const item of declarations) {
-    if (!isDeclaration(item)) throw noDeclaration(item, pending.length);
-    pending.push({ item });
-  }
+  const given = [...declarations];
+  const wrong = given.findIndex((item) => !isDeclaration(item));
+  if (wrong >= 0) throw noDeclaration(given[wrong], wrong);
+  const earlier = new Set(given.flatMap(previousOf));
+  const pending: { item: Declaration; user?: Declaration }[] = given
+    .filter((item) => !earlier.has(item))
+    .map((item) => ({ item }));
   // In order, and what is referred to after what was given: which of two is named first does not depend on chance.
   for (const { item, user } of pending) {
     const map = maps[item.kind] as Map<string, Declaration>;
     const there = map.get(item.name);
-    if (there === item || (there && isPrevious(item, there))) continue;
-    if (there && !isPrevious(there, item)) throw duplicate(there, item, user, place);
+    if (there === item || (there && previousOf(there).includes(item))) continue;
+    if (there && !previousOf(item).includes(there)) throw duplicate(there, item, user, place);
     map.set(item.name, item);
     for (const part of partsOf(item)) pending.push({ item: part, user: item });
   }
@@ -81,10 +83,11 @@ function partsOf(item: Declaration): readonly Declaration[] {
   );
 }
 
-/** True when `older` is a definition that `newer` was once, at any distance. */
-function isPrevious(older: Declaration, newer: Declaration): boolean {
-  if (older.kind !== "workflow" || newer.kind !== "workflow") return false;
-  return newer.previous.some((one) => one === older || isPrevious(older, one));
+/** The definitions that this one was earlier, at any distance. */
+function previousOf(item: Declaration): readonly Declaration[] {
+  if (item.kind !== "workflow") return [];
+  // A bundle may hold an older copy of the SDK, whose workflows have no earlier ones.
+  return (item.previous ?? []).flatMap((one) => [one, ...previousOf(one)]);
 }
 
 function sorted<T>(map: ReadonlyMap<string, T>): ReadonlyMap<string, T> {

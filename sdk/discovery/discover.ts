@@ -145,7 +145,9 @@ function importFailed(file: string, cause: unknown, modules: readonly Module[], 
   const thrower = frameIn(cause, modules);
   const name = /^Cannot access '([^']+)' before initialization/.exec(message)?.[1];
   // Without the loader's circle the same words are an ordinary fault of the file.
-  const missing = name !== undefined || /\bundefined\b|is not a function|import each other/.test(message);
+  const missing =
+    name !== undefined ||
+    /\bundefined\b|is not a function|import each other|is no (?:procedure|workflow|event)\b/.test(message);
   const circle = missing ? circles.around(thrower?.file ?? file) : undefined;
   if (circle) {
     const way = circle.map((one) => shortPath(one, process.cwd())).join(" → ");

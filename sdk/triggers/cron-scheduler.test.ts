@@ -3,7 +3,6 @@ import { afterEach, expect, test } from "vitest";
 import { z } from "zod";
 import type { Log } from "../log.ts";
 import { procedure } from "../procedures/procedure.ts";
-import type { AnyWorkflow } from "../workflows/definition.ts";
 import { workflow } from "../workflows/workflow.ts";
 import { BegunRuns } from "./begun-runs.fixture.ts";
 import { TestClock } from "./clock.fixture.ts";
@@ -20,11 +19,10 @@ const count = procedure({
 const report = workflow("report")
   .input(z.object({ at: z.string() }))
   .step(count);
-const target = report as unknown as AnyWorkflow;
 
 function every(schedule: string, more: Partial<CronTrigger> = {}): CronTrigger {
   const input = (at: Date) => ({ at: at.toISOString() });
-  return cron({ name: "c", schedule, workflow: target, input, ...(more as object) });
+  return cron({ name: "c", schedule, workflow: report, input, ...(more as object) });
 }
 
 const stopping: AbortController[] = [];

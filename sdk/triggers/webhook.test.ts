@@ -26,7 +26,7 @@ const build = procedure({
 });
 const onPush = workflow("on-push")
   .input(z.object({ ref: z.string() }))
-  .step(build) as unknown as AnyWorkflow;
+  .step(build);
 const Payload = z.object({ ref: z.string() });
 
 /** What a sender may put around the bytes that it signed: spaces, an escape, a character of two bytes. */
@@ -41,7 +41,7 @@ function receiver(verify: Verifier, more: Partial<WebhookParts<AnyWorkflow, type
   const log: Log = { debug: note, info: note, warn: note, error: note };
   const input = ({ ref }: { ref: string }) => ({ ref });
   const trigger = webhook({ name: "push", verify, payload: Payload, workflow: onPush, input, ...more });
-  const post = (headers: Record<string, string>, body: BodyInit = text) =>
+  const post = (headers: Record<string, string>, body: string | URLSearchParams = text) =>
     handleWebhook(trigger, begun.engine(), new Request("http://app/webhooks/push", { method: "POST", headers, body }), {
       log,
     });
