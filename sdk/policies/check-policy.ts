@@ -91,7 +91,9 @@ function checkModifier<T>(schema: z.ZodType, options: T, modifier: string, workf
 function check(schema: z.ZodType, options: unknown, place: string): void {
   const parsed = schema.safeParse(options);
   if (parsed.success) return;
-  const issue = deepest(parsed.error.issues[0], options);
+  // A misspelt key comes first: the option that is missing is most likely the one that was meant.
+  const issues = parsed.error.issues;
+  const issue = deepest(issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0], options);
   if (issue?.code === "unrecognized_keys") throw unknownKey(place, issue.keys[0] ?? "", keysOf(schema));
   const path = issue?.path.join(".") ?? "";
   throw new TsdevError("invalid_config", {
