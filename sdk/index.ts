@@ -6,18 +6,34 @@ export { openEngine } from "./engine/open-engine.ts";
 export { type ErrorCode, type ErrorShape, errorCodes, TsdevError } from "./errors.ts";
 export type { NodeIr, ParallelIr, RetryIr, RunIr, StepIr, TimeoutIr, WorkflowIr } from "./ir/ir.ts";
 export { createLog, type Log, type LogFields } from "./log.ts";
+export { type CachedOutput, type CacheStore, shareCache } from "./policies/cache-store.ts";
+export type {
+  AuthOptions,
+  CacheOptions,
+  CircuitBreakerOptions,
+  PolicyKey,
+  ProcedurePolicies,
+  RateLimitOptions,
+  RetryOptions,
+  TimeoutOptions,
+} from "./policies/policies.ts";
 export { isTransient } from "./policies/transient.ts";
 export { type CallOptions, call } from "./procedures/call.ts";
+export { DeclaredError } from "./procedures/declared-error.ts";
 export {
   type AnyProcedure,
+  type DeclaredErrorContract,
+  type DeclaredErrors,
   type Effects,
+  type HandlerContext,
   type InputOf,
   type OutputOf,
+  type Principal,
   type Procedure,
   type ProcedureContext,
   procedure,
 } from "./procedures/procedure.ts";
-export type { Recorder, RunRecord } from "./recorder.ts";
+export type { CallFailure, CallRecord, Recorder, RunRecord } from "./recorder.ts";
 export { createRegistry, type Declaration, isDeclaration, type Registry } from "./registry.ts";
 export { type BullmqOptions, bullmq } from "./triggers/bullmq.ts";
 export { type CronParts, cron } from "./triggers/cron.ts";
@@ -40,7 +56,7 @@ export type {
 } from "./triggers/trigger.ts";
 export type { Secret, Verifier } from "./triggers/verifier.ts";
 export { type WebhookParts, webhook } from "./triggers/webhook.ts";
-export type { TsdevTypeError } from "./workflows/scope.ts";
+export type { TsdevTypeError } from "./workflows/scope-checks.ts";
 export {
   type AnyWorkflow,
   type Workflow,
