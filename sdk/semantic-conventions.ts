@@ -8,12 +8,18 @@ export const ATTR_WORKFLOW_NAME = "tsdev.workflow.name";
 /** The digest of the workflow's IR: the same as long as its graph and policies are the same. */
 export const ATTR_WORKFLOW_VERSION = "tsdev.workflow.version";
 export const ATTR_WORKFLOW_RUN_ID = "tsdev.workflow.run_id";
-/** True on the span of a worker that carried on a run which another one had begun. */
+/** True on the span of a worker that carried a run on: after a wait, a pause or another worker's end. */
 export const ATTR_WORKFLOW_RESUMED = "tsdev.workflow.resumed";
+/** What led to the run: `direct`, `http`, `webhook`, `cron`, `queue`, `event`, `call` or `rerun`. */
+export const ATTR_ORIGIN_KIND = "tsdev.origin.kind";
+/** The trigger's name, or the path of the `call` node. */
+export const ATTR_ORIGIN_NAME = "tsdev.origin.name";
+/** The delivery, message, event, scheduled time or run that the run came from. */
+export const ATTR_ORIGIN_ID = "tsdev.origin.id";
 
 /** One node's execution in a run: `step {id}`. A finished step that is only read back makes no span. */
 export const ATTR_NODE_ID = "tsdev.node.id";
-/** `step` or `run`. */
+/** The op of the IR's node (`step`, `run`, `sleep`, `waitFor`, `approve`, `call`), or `compensate` for what undoes a step. */
 export const ATTR_NODE_OP = "tsdev.node.op";
 /** The procedure of a step; absent on `run` nodes, which are opaque. */
 export const ATTR_NODE_PROCEDURE = "tsdev.node.procedure";

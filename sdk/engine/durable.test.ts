@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import type { Log } from "../log.ts";
 import { procedure } from "../procedures/procedure.ts";
+import { createRegistry } from "../registry.ts";
 import { startCollector } from "../tracing/collector.fixture.ts";
 import { workflow } from "../workflows/workflow.ts";
 import type { Engine } from "./engine.ts";
@@ -88,7 +89,10 @@ describe("a worker that is killed", () => {
   test("in the middle of a step: another carries on, finished steps do not run again, the step has its old key", async () => {
     const first = await worker(["start", "kill-1"], { HANG_AT: "right" });
     await until(async () => (await effectsOf(["kill-1"])).some(({ node }) => node === "right"));
-    await until(async () => (await pool.query("SELECT FROM tsdev.steps WHERE node = 'left'")).rows.length > 0);
+    await until(
+      async () =>
+        (await pool.query("SELECT FROM tsdev.journal WHERE node = 'left' AND type = 'step.finished'")).rows.length > 0,
+    );
     await kill(first);
     const second = await worker(["resume"]);
     await until(async () => (await unfinished(["kill-1"])) === 0);
@@ -157,12 +161,14 @@ test("a worker that was taken for dead cannot write: its run is finished by the 
     .step(step("next", () => {}));
   const stale = first.execute(w, { id: "a" }, { runId: "stale-1" });
   await begun.promise;
-  await pool.query("UPDATE tsdev.runs SET lease_until = now() - interval '1 s' WHERE id = 'stale-1'");
-  expect(await second.resume([w])).toBe(1);
+  await pool.query("UPDATE tsdev.runs SET due_at = now() - interval '1 s' WHERE id = 'stale-1'");
+  expect(await second.work(createRegistry([w]))).toBe(1);
   await until(async () => (await second.run("stale-1"))?.state === "done");
   goOn.resolve();
   expect(await stale).toEqual({ id: "a", slow: 1, next: 1 });
-  const { rows } = await pool.query("SELECT node, epoch FROM tsdev.steps WHERE run_id = 'stale-1' ORDER BY node");
+  const { rows } = await pool.query(
+    "SELECT node, epoch FROM tsdev.journal WHERE run_id = 'stale-1' AND type = 'step.finished' ORDER BY node",
+  );
   expect(rows).toEqual([
     { node: "next", epoch: 2 },
     { node: "slow", epoch: 2 },
@@ -210,7 +216,7 @@ describe("a run and a deploy in between", () => {
   test("keeps the IR it began with: steps that the new version added do not run in it", async () => {
     const engine = await open();
     await orphan("deploy-1", workflow("deploy").input(Id).step(a).step(b));
-    await engine.resume([workflow("deploy").input(Id).step(a).step(c).step(b)]);
+    await engine.work(createRegistry([workflow("deploy").input(Id).step(a).step(c).step(b)]));
     await until(async () => (await engine.run("deploy-1"))?.state === "done");
     expect(done).toEqual(["a", "b"]);
   });
@@ -218,19 +224,20 @@ describe("a run and a deploy in between", () => {
   test("is left alone by a version that no longer has its step, and finished by one that has", async () => {
     const [without, withIt] = [await open(), await open()];
     await orphan("deploy-2", workflow("gone").input(Id).step(a).step(b));
-    expect(await without.resume([workflow("gone").input(Id).step(a)])).toBe(0);
+    expect(await without.work(createRegistry([workflow("gone").input(Id).step(a)]))).toBe(0);
     expect((await without.run("deploy-2"))?.state).toBe("running");
-    expect(await withIt.resume([workflow("gone").input(Id).step(a).step(b)])).toBe(1);
+    expect(await withIt.work(createRegistry([workflow("gone").input(Id).step(a).step(b)]))).toBe(1);
     await until(async () => (await withIt.run("deploy-2"))?.state === "done");
   });
 
   /** A run that was begun by a worker that is gone. */
   async function orphan(runId: string, w: { name: string; version: string; ir: object }): Promise<void> {
     await pool.query(
-      `INSERT INTO tsdev.runs (id, workflow, version, ir, input, scope, input_digest, owner, lease_until)
+      `INSERT INTO tsdev.runs (id, workflow, version, ir, input, scope, input_digest, owner, due_at)
        VALUES ($1, $2, $3, $4, '{"json":{"id":"x"}}', '{"json":{"id":"x"}}', 'd', 'gone', now() - interval '1 s')`,
       [runId, w.name, w.version, JSON.stringify(w.ir)],
     );
+    await pool.query("INSERT INTO tsdev.journal (run_id, seq, epoch, type) VALUES ($1, 1, 1, 'run.started')", [runId]);
   }
 });
 
@@ -256,7 +263,7 @@ test("closing lets the step in flight finish and hands the rest of the run to th
   goOn.resolve();
   await closed;
   await verdict;
-  expect(await second.resume([w])).toBe(1);
+  expect(await second.work(createRegistry([w]))).toBe(1);
   await until(async () => (await second.run("handover-1"))?.state === "done");
   expect(done).toEqual(["first", "second"]);
 });
@@ -277,8 +284,8 @@ test("a run that another worker carries on stays in the trace that it began in",
     );
   void first.start(w, { id: "a" }, { runId: "traced-1" });
   await begun.promise;
-  await pool.query("UPDATE tsdev.runs SET lease_until = now() - interval '1 s' WHERE id = 'traced-1'");
-  await second.resume([w]);
+  await pool.query("UPDATE tsdev.runs SET due_at = now() - interval '1 s' WHERE id = 'traced-1'");
+  await second.work(createRegistry([w]));
   await until(async () => (await second.run("traced-1"))?.state === "done");
   const resumed = spans.named("workflow traced")[0];
   const earlier = spans.named("step before")[0];

@@ -157,7 +157,7 @@ describe("a run", () => {
     await begun.promise;
     abort.abort();
     await verdict;
-    expect(await engine.run("stuck-1")).toMatchObject({ state: "failed", error: { code: "canceled" } });
+    expect(await engine.run("stuck-1")).toMatchObject({ state: "canceled", error: { code: "canceled" } });
   });
 
   test("a key that two nodes write at run time fails the run instead of being overwritten", async () => {
@@ -241,7 +241,8 @@ describe("retry and timeout", () => {
       .step(step("late", () => new Promise<void>(() => {})))
       .withTimeout({ ms: 10 });
     await expect(engine.execute(w, { id: "a" })).rejects.toMatchObject({
-      message: 'workflow "late": step "late" failed after 1 attempt: step "late" took longer than 10 ms',
+      message:
+        'workflow "late": step "late" failed after 1 attempt: step "late" of workflow "late" took longer than 10 ms',
       cause: { code: "timeout" },
     });
   });
@@ -301,6 +302,7 @@ describe("spans", () => {
       "tsdev.workflow.name": "traced",
       "tsdev.workflow.version": traced.version,
       "tsdev.workflow.run_id": "traced-1",
+      "tsdev.origin.kind": "direct",
     });
     expect(spans.named("step ship")[0]?.attributes).toMatchObject({
       "tsdev.workflow.name": "traced",

@@ -163,5 +163,7 @@ export interface EngineOptions {
   maxRunning?: number;
   /** Queued runs of one workflow beyond which `start` throws `rate_limited`. Default 100,000. */
   maxQueued?: number;
+  /** Days after its end that a run and its journal are kept. Default 30. */
+  retainDays?: number;
   log?: Log;
 }

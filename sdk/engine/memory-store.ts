@@ -1,94 +1,340 @@
 // Memory store: runs that live as long as the process, for scripts and unit tests.
+import { endStates, type RunFilter } from "./engine.ts";
+import { eventOf, type RunEvent } from "./run-event.ts";
 import {
-  type FinishedRun,
-  type FinishedStep,
+  type Act,
+  type ActRequest,
+  type ActView,
+  type Answer,
+  type Change,
+  type ClaimedRun,
+  type DueRun,
+  type Except,
+  eventRetainDays,
+  fitsWait,
+  type HistoryRow,
   type Lease,
   LeaseLost,
   type NewRun,
+  type Notice,
+  type OpenWait,
+  type PublishedEvent,
+  type Row,
   type RunStore,
+  type Standing,
   type StoredRun,
 } from "./run-store.ts";
 
+type KeptRow = Omit<Row, "seq"> & { seq: number; epoch: number; at: number };
+
 interface Entry {
   run: StoredRun;
-  steps: Map<string, unknown>;
-  leaseUntil: number;
+  rows: KeptRow[];
+  /** By the monotonic clock, milliseconds; null: never. */
+  dueAt: number | null;
+  hasSlot: boolean;
+  request: ActRequest | null;
+  waits: Map<string, OpenWait>;
+  answers: Map<string, Answer>;
 }
 
 /** Finished runs that are kept for `engine.run(id)`; the oldest are forgotten first. */
 const keptFinished = 1_000;
+const dayMs = 86_400_000;
+const noData: Readonly<Record<string, unknown>> = Object.freeze({});
 
 export class MemoryStore implements RunStore {
   readonly durable = false;
   readonly #leaseMs: number;
+  /** In the order in which they began. */
   readonly #entries = new Map<string, Entry>();
   readonly #finished: string[] = [];
+  #events: (PublishedEvent & { at: number; dispatched: boolean })[] = [];
+  #published = 0;
+  readonly #cursors = new Map<string, string>();
+  readonly #listeners: ((notice: Notice) => void)[] = [];
+  readonly #began = Date.now() - performance.now();
 
   constructor(leaseMs: number) {
     this.#leaseMs = leaseMs;
   }
 
-  async begin(run: NewRun): Promise<{ run: StoredRun; begun: boolean }> {
+  async begin(
+    run: NewRun,
+    { take, delayMs }: { take: boolean; delayMs: number },
+  ): Promise<{ run: StoredRun; taken: boolean }> {
     const known = this.#entries.get(run.id);
-    if (known) return { run: known.run, begun: false };
+    if (known) return { run: this.#view(known), taken: false };
+    const taken = take && delayMs === 0 && run.slotKey === null;
     const entry: Entry = {
-      run: { ...run, state: "running", epoch: 1, startedAt: new Date(), finishedAt: null },
-      steps: new Map(),
-      leaseUntil: Date.now() + this.#leaseMs,
+      run: {
+        ...run,
+        state: taken ? "running" : "queued",
+        epoch: 1,
+        startedAt: this.now(),
+        finishedAt: null,
+        waits: [],
+        request: null,
+        signals: 0,
+        eventFloor: this.#published,
+      },
+      rows: [],
+      dueAt: performance.now() + (taken ? this.#leaseMs : delayMs),
+      hasSlot: false,
+      request: null,
+      waits: new Map(),
+      answers: new Map(),
     };
     this.#entries.set(run.id, entry);
-    return { run: entry.run, begun: true };
+    this.#write(entry, [{ seq: 1, type: taken ? "run.started" : "run.queued", node: null, data: startOf(run) }]);
+    if (!taken) this.#tell({ kind: "due" });
+    return { run: entry.run, taken };
   }
 
   async find(runId: string): Promise<StoredRun | undefined> {
-    return this.#entries.get(runId)?.run;
-  }
-
-  async steps(runId: string): Promise<Map<string, unknown>> {
-    return new Map(this.#entries.get(runId)?.steps);
-  }
-
-  async finishStep(step: FinishedStep): Promise<void> {
-    const entry = this.#held(step);
-    if (!entry.steps.has(step.node)) entry.steps.set(step.node, step.output);
-  }
-
-  async finishRun(run: FinishedRun): Promise<void> {
-    const entry = this.#held(run);
-    const end = run.state === "done" ? { output: run.output } : { error: run.error };
-    entry.run = { ...entry.run, ...end, state: run.state, finishedAt: new Date() };
-    this.#finished.push(run.runId);
-    while (this.#finished.length > keptFinished) this.#entries.delete(this.#finished.shift()!);
-  }
-
-  async expired(workflows: readonly string[], except: readonly string[], limit: number): Promise<StoredRun[]> {
-    const due: StoredRun[] = [];
-    for (const { run, leaseUntil } of this.#entries.values()) {
-      if (due.length >= limit) break;
-      if (run.state === "running" && leaseUntil < Date.now() && workflows.includes(run.workflow)) due.push(run);
-    }
-    return due.filter((run) => !except.includes(run.id));
-  }
-
-  async claim(runId: string): Promise<StoredRun | undefined> {
     const entry = this.#entries.get(runId);
-    if (entry?.run.state !== "running" || entry.leaseUntil >= Date.now()) return undefined;
-    entry.run = { ...entry.run, epoch: entry.run.epoch + 1 };
-    entry.leaseUntil = Date.now() + this.#leaseMs;
-    return entry.run;
+    return entry && this.#view(entry);
   }
 
-  async renew(leases: readonly Lease[]): Promise<Set<string>> {
-    const held = leases.filter(({ runId, epoch }) => this.#entries.get(runId)?.run.epoch === epoch);
-    for (const { runId } of held) this.#entries.get(runId)!.leaseUntil = Date.now() + this.#leaseMs;
-    return new Set(held.map(({ runId }) => runId));
+  async list({ workflow, state, originName, limit = 50, before }: RunFilter): Promise<StoredRun[]> {
+    const found: StoredRun[] = [];
+    let past = before === undefined;
+    for (const entry of [...this.#entries.values()].reverse()) {
+      const { run } = entry;
+      const fits =
+        (workflow === undefined || run.workflow === workflow) &&
+        (state === undefined || run.state === state) &&
+        (originName === undefined || run.origin.name === originName);
+      if (past && fits) found.push(this.#view(entry));
+      if (run.id === before) past = true;
+      if (found.length >= limit) break;
+    }
+    return found;
+  }
+
+  async queued(workflow: string): Promise<number> {
+    let count = 0;
+    for (const { run } of this.#entries.values()) if (run.state === "queued" && run.workflow === workflow) count++;
+    return count;
+  }
+
+  async history(runIds: readonly string[]): Promise<Map<string, HistoryRow[]>> {
+    return new Map(runIds.map((id) => [id, (this.#entries.get(id)?.rows ?? []).map(toHistoryRow)]));
+  }
+
+  async events(runId: string, after: number, limit: number): Promise<RunEvent[]> {
+    const rows = this.#entries.get(runId)?.rows ?? [];
+    return rows
+      .slice(after, after + limit)
+      .map(({ seq, type, node, data = noData, at }) => eventOf({ runId, seq, at: new Date(at), type, node, data }));
+  }
+
+  append(lease: Lease, row: Row): void {
+    this.#write(this.#held(lease), [row]);
+  }
+
+  async change(lease: Lease, change: Change): Promise<"done" | "signaled"> {
+    const entry = this.#held(lease);
+    if (change.ifSignals !== undefined && change.ifSignals !== entry.run.signals) return "signaled";
+    this.#write(entry, change.rows);
+    for (const node of change.closed ?? []) {
+      entry.waits.delete(node);
+      entry.answers.delete(node);
+    }
+    const { state } = change;
+    if (state === undefined) return "done";
+    entry.run = {
+      ...entry.run,
+      state,
+      waits: change.waits ?? [],
+      ...("output" in change ? { output: change.output } : {}),
+      ...(change.error ? { error: change.error } : {}),
+    };
+    entry.dueAt = change.dueAt ? change.dueAt.getTime() - this.#began : null;
+    if (state !== "waiting" && state !== "queued") entry.request = null;
+    if (endStates.has(state)) this.#end(entry);
+    return "done";
+  }
+
+  async due(workflows: readonly string[], except: Except, limit: number): Promise<DueRun[]> {
+    const due: DueRun[] = [];
+    for (const { run, dueAt } of this.#entries.values()) {
+      if (due.length >= limit) break;
+      if (dueAt === null || dueAt > performance.now() || !workflows.includes(run.workflow)) continue;
+      if (except.runIds.includes(run.id) || except.versions.includes(`${run.workflow}@${run.version}`)) continue;
+      due.push({ id: run.id, workflow: run.workflow, version: run.version });
+    }
+    return due;
+  }
+
+  async claim(runIds: readonly string[]): Promise<ClaimedRun[]> {
+    const claimed: ClaimedRun[] = [];
+    for (const id of runIds) {
+      const entry = this.#entries.get(id);
+      if (!entry || entry.dueAt === null || entry.dueAt > performance.now()) continue;
+      const was = entry.run.state;
+      if (was !== "queued" && was !== "running" && was !== "waiting") continue;
+      if (was === "queued" && !this.#takeSlot(entry)) continue;
+      entry.run = { ...entry.run, state: "running", epoch: entry.run.epoch + 1, waits: [] };
+      entry.dueAt = performance.now() + this.#leaseMs;
+      const seq = entry.rows.length;
+      const first = seq === 1 && was === "queued";
+      if (first) this.#write(entry, [{ seq: seq + 1, type: "run.started", node: null, data: startOf(entry.run) }]);
+      else if (was !== "waiting") {
+        const data = was === "running" ? { died: true } : undefined;
+        this.#write(entry, [{ seq: seq + 1, type: "run.resumed", node: null, data }]);
+      }
+      claimed.push({ ...this.#view(entry), seq: entry.rows.length });
+    }
+    return claimed;
+  }
+
+  async renew(leases: readonly Lease[]): Promise<Map<string, Standing>> {
+    const held = new Map<string, Standing>();
+    for (const { runId, epoch } of leases) {
+      const entry = this.#entries.get(runId);
+      if (entry?.run.state !== "running" || entry.run.epoch !== epoch) continue;
+      entry.dueAt = performance.now() + this.#leaseMs;
+      held.set(runId, { signals: entry.run.signals, request: entry.request });
+    }
+    return held;
   }
 
   async release(leases: readonly Lease[]): Promise<void> {
     for (const { runId, epoch } of leases) {
       const entry = this.#entries.get(runId);
-      if (entry?.run.epoch === epoch) entry.leaseUntil = 0;
+      if (entry?.run.state !== "running" || entry.run.epoch !== epoch) continue;
+      entry.run = { ...entry.run, state: "queued" };
+      entry.dueAt = performance.now();
     }
+    this.#tell({ kind: "due" });
+  }
+
+  async act<T>(runId: string, decide: (view: ActView) => { act?: Act; result: T }): Promise<T | undefined> {
+    const entry = this.#entries.get(runId);
+    if (!entry) return undefined;
+    const held = entry.run.state === "running" && (entry.dueAt ?? 0) > performance.now();
+    const { act, result } = decide({
+      run: this.#view(entry),
+      seq: entry.rows.length,
+      held,
+      openWaits: [...entry.waits.values()],
+      answers: entry.answers,
+    });
+    if (!act) return result;
+    if (act.rows) {
+      entry.run = { ...entry.run, epoch: entry.run.epoch + 1 };
+      this.#write(
+        entry,
+        act.rows.map((row, index) => ({ ...row, seq: entry.rows.length + 1 + index })),
+      );
+    }
+    if (act.answer) entry.answers.set(act.answer.node, { ...act.answer.answer, at: this.now() });
+    const wasEnded = endStates.has(entry.run.state);
+    const state = act.state ?? entry.run.state;
+    const { error: _error, ...run } = entry.run;
+    const error = act.error ?? entry.run.error;
+    const ended = endStates.has(state);
+    entry.run = { ...run, state, signals: run.signals + 1, ...(ended && error ? { error } : {}) };
+    if (act.request !== undefined) entry.request = act.request;
+    if (act.due) entry.dueAt = performance.now();
+    else if (ended || state === "paused") entry.dueAt = null;
+    if (ended) this.#end(entry);
+    else if (wasEnded) {
+      entry.run = { ...entry.run, finishedAt: null };
+      const place = this.#finished.indexOf(runId);
+      if (place >= 0) this.#finished.splice(place, 1);
+    }
+    this.#tell({ kind: "run", runId });
+    if (act.due) this.#tell({ kind: "due" });
+    return result;
+  }
+
+  async standing(runId: string): Promise<Standing | undefined> {
+    const entry = this.#entries.get(runId);
+    return entry && { signals: entry.run.signals, request: entry.request };
+  }
+
+  async answer(runId: string, node: string): Promise<Answer | undefined> {
+    return this.#entries.get(runId)?.answers.get(node);
+  }
+
+  async openWait({ runId }: Lease, wait: OpenWait): Promise<void> {
+    this.#entries.get(runId)?.waits.set(wait.node, wait);
+  }
+
+  async wake(runIds: readonly string[]): Promise<void> {
+    for (const runId of runIds) {
+      const entry = this.#entries.get(runId);
+      if (!entry) continue;
+      entry.run = { ...entry.run, signals: entry.run.signals + 1 };
+      if (entry.run.state === "waiting") entry.dueAt = performance.now();
+      this.#tell({ kind: "run", runId });
+    }
+    this.#tell({ kind: "due" });
+  }
+
+  async mend(): Promise<void> {}
+
+  async publish(event: Omit<PublishedEvent, "seq">): Promise<boolean> {
+    if (this.#events.some(({ id }) => id === event.id)) return false;
+    this.#events.push({ ...event, seq: ++this.#published, at: performance.now(), dispatched: false });
+    this.#tell({ kind: "event" });
+    return true;
+  }
+
+  async wakeFor(event: Pick<PublishedEvent, "name" | "key">): Promise<void> {
+    const waiting = (wait: OpenWait) => wait.kind === "event" && fitsWait(event, wait);
+    const runs = [...this.#entries.values()].filter(({ waits }) => [...waits.values()].some(waiting));
+    await this.wake(runs.map(({ run }) => run.id));
+  }
+
+  async findEvent(
+    { name, key }: Pick<PublishedEvent, "name" | "key">,
+    after: number,
+    except: readonly string[],
+  ): Promise<PublishedEvent | undefined> {
+    const wait = { event: name, key: key ?? undefined };
+    return this.#events.find((event) => event.seq > after && fitsWait(event, wait) && !except.includes(event.id));
+  }
+
+  async undispatched(names: readonly string[], limit: number): Promise<PublishedEvent[]> {
+    return this.#events.filter(({ name, dispatched }) => !dispatched && names.includes(name)).slice(0, limit);
+  }
+
+  async dispatched(ids: readonly string[]): Promise<void> {
+    for (const event of this.#events) if (ids.includes(event.id)) event.dispatched = true;
+  }
+
+  async cursor(name: string): Promise<string | null> {
+    return this.#cursors.get(name) ?? null;
+  }
+
+  async moveCursor(name: string, from: string | null, to: string): Promise<boolean> {
+    if ((this.#cursors.get(name) ?? null) !== from) return false;
+    this.#cursors.set(name, to);
+    return true;
+  }
+
+  now(): Date {
+    return new Date(this.#began + performance.now());
+  }
+
+  async askNow(): Promise<Date> {
+    return this.now();
+  }
+
+  listen(onNotice: (notice: Notice) => void): void {
+    this.#listeners.push(onNotice);
+  }
+
+  async prune(retainDays: number): Promise<boolean> {
+    const end = this.now().getTime() - retainDays * dayMs;
+    for (const { run } of [...this.#entries.values()]) {
+      if (run.finishedAt && run.finishedAt.getTime() < end) this.#entries.delete(run.id);
+    }
+    this.#events = this.#events.filter(({ at }) => at > performance.now() - eventRetainDays * dayMs);
+    return false;
   }
 
   async check(): Promise<void> {}
@@ -102,4 +348,61 @@ export class MemoryStore implements RunStore {
     if (entry?.run.state !== "running" || entry.run.epoch !== epoch) throw new LeaseLost(runId);
     return entry;
   }
+
+  #view(entry: Entry): StoredRun {
+    return { ...entry.run, request: entry.request };
+  }
+
+  #write({ run, rows }: Entry, added: readonly Row[]): void {
+    const at = this.#began + performance.now();
+    for (const row of added) rows.push({ ...row, epoch: run.epoch, at });
+  }
+
+  #end(entry: Entry): void {
+    entry.run = { ...entry.run, finishedAt: this.now() };
+    entry.dueAt = null;
+    entry.waits.clear();
+    entry.answers.clear();
+    const { slotKey, id } = entry.run;
+    if (slotKey !== null) {
+      entry.hasSlot = false;
+      this.#freeSlot(slotKey);
+    }
+    this.#finished.push(id);
+    while (this.#finished.length > keptFinished) this.#entries.delete(this.#finished.shift()!);
+  }
+
+  #ofSlot(key: string): Entry[] {
+    return [...this.#entries.values()].filter(({ run }) => run.slotKey === key && run.finishedAt === null);
+  }
+
+  /** False: it is parked until one is free. */
+  #takeSlot(entry: Entry): boolean {
+    const { slotKey, ir } = entry.run;
+    if (slotKey === null || entry.hasSlot) return true;
+    entry.hasSlot = this.#ofSlot(slotKey).filter(({ hasSlot }) => hasSlot).length < (ir.concurrency?.limit ?? Infinity);
+    if (!entry.hasSlot) entry.dueAt = null;
+    return entry.hasSlot;
+  }
+
+  #freeSlot(key: string): void {
+    const all = this.#ofSlot(key);
+    const next = all.find(({ run, hasSlot, dueAt }) => run.state === "queued" && !hasSlot && dueAt === null);
+    if (!next) return;
+    next.dueAt = performance.now();
+    this.#tell({ kind: "due" });
+  }
+
+  #tell(notice: Notice): void {
+    for (const listener of this.#listeners) queueMicrotask(() => listener(notice));
+  }
+}
+
+function startOf({ workflow, version, origin }: NewRun): Readonly<Record<string, unknown>> {
+  return { workflow, version, origin };
+}
+
+function toHistoryRow(row: KeptRow): HistoryRow {
+  const { seq, epoch, type, node, data = noData } = row;
+  return { seq, epoch, type, node, data, output: "output" in row ? { read: () => row.output } : undefined };
 }

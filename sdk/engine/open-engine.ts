@@ -20,10 +20,11 @@ export function openEngine(options: EngineOptions = {}): Promise<Engine> {
 
 async function open(options: EngineOptions): Promise<Engine> {
   const { databaseUrl, leaseMs = 10_000, closeMs = 10_000, connections = 4 } = options;
+  const { maxRunning = 100, maxQueued = 100_000, retainDays = 30 } = options;
   const log = options.log ?? createLog({ component: "tsdev-engine" });
   if (!databaseUrl) log.info("workflow runs are in memory and end with this process; give databaseUrl to keep them");
   const store = databaseUrl
     ? await PostgresStore.open({ databaseUrl, leaseMs, connections })
     : new MemoryStore(leaseMs);
-  return new RunEngine({ store, leaseMs, closeMs, log });
+  return new RunEngine({ store, leaseMs, closeMs, maxRunning, maxQueued, retainDays, log });
 }

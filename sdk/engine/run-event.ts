@@ -42,3 +42,26 @@ export type RunEvent = Base &
     | { readonly type: "approval.answered"; readonly node: string; readonly approved: boolean; readonly by: string }
     | { readonly type: "child.started"; readonly node: string; readonly childRunId: string }
   );
+
+/** A row of the journal as an event. `data` is the event's own fields as they came from JSON. */
+export function eventOf(row: {
+  runId: string;
+  seq: number;
+  at: Date;
+  type: RunEvent["type"];
+  node: string | null;
+  data: Readonly<Record<string, unknown>>;
+}): RunEvent {
+  const { runId, seq, at, type, node, data } = row;
+  const event: Record<string, unknown> = { runId, seq, at, type, ...(node === null ? {} : { node }), ...data };
+  if (type === "timer.set") event.wakeAt = new Date(data.wakeAt as string);
+  if (type === "run.waiting") event.waits = (data.waits as Wait[]).map(reviveWait);
+  return event as unknown as RunEvent;
+}
+
+/** Times come from JSON as text. */
+export function reviveWait(wait: Wait): Wait {
+  if (wait.kind === "timer") return { ...wait, wakeAt: new Date(wait.wakeAt) };
+  if (wait.kind !== "run" && wait.until !== undefined) return { ...wait, until: new Date(wait.until) };
+  return wait;
+}

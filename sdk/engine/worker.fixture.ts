@@ -3,6 +3,7 @@
 import pg from "pg";
 import { z } from "zod";
 import { procedure } from "../procedures/procedure.ts";
+import { createRegistry } from "../registry.ts";
 import { workflow } from "../workflows/workflow.ts";
 import { openEngine } from "./open-engine.ts";
 
@@ -18,7 +19,7 @@ const effect = <const N extends string>(name: N) =>
     handler: async (_input, ctx) => {
       await pool.query(
         `INSERT INTO effects (run_id, node, key, pid, finished_before)
-         SELECT $1, $2, $3, $4, EXISTS (SELECT FROM tsdev.steps WHERE run_id = $1 AND node = $2)`,
+         SELECT $1, $2, $3, $4, EXISTS (SELECT FROM tsdev.journal WHERE run_id = $1 AND node = $2 AND type = 'step.finished')`,
         [ctx.runId, ctx.node, ctx.idempotencyKey, process.pid],
       );
       if (process.env.HANG_AT === name) await new Promise(() => {});
@@ -45,7 +46,7 @@ if (import.meta.main) {
   if (command === "start") {
     for (const runId of runIds) await engine.start(killable, { id: runId }, { runId });
   } else {
-    await engine.resume([killable]);
+    await engine.work(createRegistry([killable]));
   }
   process.send?.("ready");
   // Lives until it is killed.

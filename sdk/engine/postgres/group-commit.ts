@@ -1,55 +1,108 @@
 // Group commit: writes that are ready at the same time share one statement and one fsync. A batch is flushed at once
-// while fewer than two are in flight, else the next one collects: no timer, so a lone write waits for nobody.
+// while fewer than two of its kind are in flight, else the next one collects: no timer, so a lone write waits for nobody.
+// Invariant: writes with one key (a run) are committed in the order in which they were added, whatever their kinds: a
+// key that is in flight, or that waits further ahead, holds back what comes after it, and a failed write fails it too.
 
-interface Waiting<T> {
-  item: T;
-  resolve(): void;
+export interface Lane<T, R> {
+  /** Gets a batch and gives for every item in it, in order, its result or its error. */
+  write(items: readonly T[]): Promise<readonly (R | Error)[]>;
+  keyOf(item: T): string;
+  /** True when a batch holds at most one item of a key. */
+  oncePerKey: boolean;
+}
+
+interface Waiting {
+  lane: LaneState;
+  key: string;
+  item: unknown;
+  resolve(result: unknown): void;
   reject(error: unknown): void;
+}
+
+interface LaneState {
+  lane: Lane<unknown, unknown>;
+  inFlight: number;
 }
 
 const maxBatch = 500;
 const maxInFlight = 2;
 
-/** `write` gets a batch and says for every item in it, in order, undefined (written) or the error of that item. */
-export class GroupCommit<T> {
-  readonly #write: (items: readonly T[]) => Promise<readonly (Error | undefined)[]>;
-  #waiting: Waiting<T>[] = [];
-  #inFlight = 0;
+export class GroupCommit {
+  #waiting: Waiting[] = [];
+  readonly #busy = new Set<string>();
+  readonly #lanes: LaneState[] = [];
 
-  constructor(write: (items: readonly T[]) => Promise<readonly (Error | undefined)[]>) {
-    this.#write = write;
+  /** A kind of write; the function that it returns resolves when its item is committed. */
+  lane<T, R>(lane: Lane<T, R>): (item: T) => Promise<R> {
+    const state: LaneState = { lane: lane as Lane<unknown, unknown>, inFlight: 0 };
+    this.#lanes.push(state);
+    return (item) =>
+      new Promise<R>((resolve, reject) => {
+        this.#waiting.push({
+          lane: state,
+          key: lane.keyOf(item),
+          item,
+          resolve: resolve as (result: unknown) => void,
+          reject,
+        });
+        if (state.inFlight < maxInFlight) this.#flush(state);
+      });
   }
 
-  /** Resolves when the item is committed. */
-  add(item: T): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ item, resolve, reject });
-      this.#flush();
-    });
+  #flush(state: LaneState): void {
+    while (state.inFlight < maxInFlight && this.#waiting.length > 0) {
+      const batch = this.#take(state);
+      if (batch.length === 0) return;
+      state.inFlight++;
+      void this.#commit(state, batch);
+    }
   }
 
-  #flush(): void {
-    while (this.#inFlight < maxInFlight && this.#waiting.length > 0) {
-      const batch = this.#waiting.slice(0, maxBatch);
-      this.#waiting = this.#waiting.slice(maxBatch);
-      this.#inFlight++;
-      void this.#commit(batch).finally(() => {
-        this.#inFlight--;
-        this.#flush();
+  #take(state: LaneState): Waiting[] {
+    const batch: Waiting[] = [];
+    const taken = new Set<string>();
+    const heldBack = new Set<string>();
+    const rest: Waiting[] = [];
+    for (const waiting of this.#waiting) {
+      const { key } = waiting;
+      const free = waiting.lane === state && batch.length < maxBatch && !this.#busy.has(key) && !heldBack.has(key);
+      if (free && !(state.lane.oncePerKey && taken.has(key))) {
+        batch.push(waiting);
+        taken.add(key);
+      } else {
+        heldBack.add(key);
+        rest.push(waiting);
+      }
+    }
+    this.#waiting = rest;
+    for (const key of taken) this.#busy.add(key);
+    return batch;
+  }
+
+  async #commit(state: LaneState, batch: readonly Waiting[]): Promise<void> {
+    let results: readonly unknown[];
+    try {
+      results = await state.lane.write(batch.map(({ item }) => item));
+    } catch (error) {
+      results = batch.map(() => (error instanceof Error ? error : new Error(String(error))));
+    }
+    state.inFlight--;
+    for (const { key } of batch) this.#busy.delete(key);
+    const failed = new Map<string, Error>();
+    for (const [index, waiting] of batch.entries()) {
+      const result = results[index];
+      if (result instanceof Error) {
+        failed.set(waiting.key, result);
+        waiting.reject(result);
+      } else waiting.resolve(result);
+    }
+    if (failed.size > 0) {
+      this.#waiting = this.#waiting.filter((waiting) => {
+        const error = failed.get(waiting.key);
+        if (error) waiting.reject(error);
+        return error === undefined;
       });
     }
-  }
-
-  async #commit(batch: readonly Waiting<T>[]): Promise<void> {
-    try {
-      const errors = await this.#write(batch.map(({ item }) => item));
-      for (const [index, waiting] of batch.entries()) {
-        const error = errors[index];
-        if (error) waiting.reject(error);
-        else waiting.resolve();
-      }
-    } catch (error) {
-      for (const waiting of batch) waiting.reject(error);
-    }
+    for (const lane of this.#lanes) this.#flush(lane);
   }
 }

@@ -3,7 +3,7 @@ import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type PostgresFixture, startPostgres } from "../postgres.fixture.ts";
 import { runStoreContract } from "../run-store.contract.ts";
-import { LeaseLost, type NewRun } from "../run-store.ts";
+import { LeaseLost, type NewRun, type Row } from "../run-store.ts";
 import { PostgresStore } from "./postgres-store.ts";
 
 let postgres: PostgresFixture;
@@ -32,7 +32,15 @@ const newRun = (id: string): NewRun => ({
   scope: {},
   inputDigest: "d",
   traceparent: null,
+  origin: { kind: "direct" },
+  principal: null,
+  slotKey: null,
+  parent: null,
 });
+const take = { take: true, delayMs: 0 };
+const finished = (seq: number, node: string, output: unknown): Row => ({ seq, type: "step.finished", node, output });
+const pathsOf = async (store: PostgresStore, id: string) =>
+  (await store.history([id], false)).get(id)!.flatMap(({ type, node }) => (type === "step.finished" ? [node] : []));
 
 describe("postgres store", () => {
   runStoreContract(open);
@@ -45,12 +53,12 @@ describe("postgres store", () => {
 
   test("a step that races with a takeover in flight waits for it and is fenced off", async () => {
     const store = await open();
-    await store.begin(newRun("race"));
+    await store.begin(newRun("race"), take);
     const other = new pg.Client({ connectionString: postgres.url });
     await other.connect();
     await other.query("BEGIN");
     await other.query("UPDATE tsdev.runs SET lease_epoch = lease_epoch + 1 WHERE id = 'race'");
-    const write = store.finishStep({ runId: "race", epoch: 1, node: "n", output: 1 });
+    const write = store.append({ runId: "race", epoch: 1 }, finished(2, "n", 1));
     const verdict = expect(write).rejects.toThrow(LeaseLost);
     // Whichever comes first: it waits as it should, or it has been written.
     await Promise.race([
@@ -63,24 +71,24 @@ describe("postgres store", () => {
     await other.query("COMMIT");
     await other.end();
     await verdict;
-    expect((await store.steps("race")).size).toBe(0);
+    expect(await pathsOf(store, "race")).toEqual([]);
   });
 
   test("steps are written through a crash and restart of Postgres, none lost", async () => {
     const store = await open();
-    await store.begin(newRun("crash"));
+    await store.begin(newRun("crash"), take);
     const writes: Promise<void>[] = [];
     for (let index = 0; index < 50; index++) {
-      writes.push(store.finishStep({ runId: "crash", epoch: 1, node: `n${index}`, output: index }));
+      writes.push(store.append({ runId: "crash", epoch: 1 }, finished(index + 2, `n${index}`, index)));
       if (index === 25) await writes[0];
     }
     const restarted = postgres.crashAndRestart();
     for (let index = 50; index < 100; index++) {
-      writes.push(store.finishStep({ runId: "crash", epoch: 1, node: `n${index}`, output: index }));
+      writes.push(store.append({ runId: "crash", epoch: 1 }, finished(index + 2, `n${index}`, index)));
     }
     await restarted;
     await Promise.all(writes);
-    expect((await store.steps("crash")).size).toBe(100);
+    expect(await pathsOf(store, "crash")).toEqual(Array.from({ length: 100 }, (_none, index) => `n${index}`));
   });
 
   test("a database that does not answer is an error with a fix", async () => {

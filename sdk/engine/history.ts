@@ -1,0 +1,172 @@
+// History: what the journal of a run says of each path, for whoever carries the run on. What `retry` made the run
+// forget is not in it.
+import type { ErrorShape } from "../errors.ts";
+import type { WorkflowIr } from "../ir/ir.ts";
+import { PathOrder } from "./path.ts";
+import type { HistoryRow, Stored } from "./run-store.ts";
+
+/** What is known of one path. Which fields are set depends on its node. */
+export interface Past {
+  /** The number of the row that finished it. */
+  seq: number;
+  /** step, run, call: the output. waitFor: the payload. approve: the approval. */
+  output?: Stored;
+  /** It failed for good. */
+  failed?: ErrorShape;
+  /** An attempt began and nothing was heard of it. */
+  inFlight?: boolean;
+  failedAttempts?: number;
+  /** when, match: the branch. repeat's round: `again` or `over`. each's item: `failed`. A wait: `timeout`. */
+  taken?: string;
+  /** each: the items. each's failed item: its error. */
+  decided?: Stored;
+  wakeAt?: Date;
+  /** waitFor. */
+  eventId?: string;
+  child?: string;
+  compensated?: boolean;
+  notCompensated?: boolean;
+}
+
+/** A run whose workers die in it so often, with nothing finished in between, is not taken up again. */
+export const maxDeaths = 5;
+
+export class History {
+  readonly #past = new Map<string, Past>();
+  readonly #order: PathOrder;
+  readonly #retriedFrom: string[] = [];
+  readonly #children = new Map<string, number>();
+  /** Workers that died one after the other, up to the end, with nothing finished in between. */
+  deaths = 0;
+  compensated = false;
+  /** A node failed, so that the run does. */
+  readonly failing: boolean;
+
+  constructor(rows: readonly HistoryRow[], ir: WorkflowIr) {
+    this.#order = new PathOrder(ir);
+    for (const row of rows) this.#read(row);
+    this.failing = [...this.#past].some(([path, { failed }]) => failed && !this.#order.isCollected(path));
+  }
+
+  /** The paths of the nodes that have finished, in that order. */
+  finished(): string[] {
+    const finished = [...this.#past].filter(([, { output }]) => output !== undefined);
+    return finished.sort(([, a], [, b]) => a.seq - b.seq).map(([path]) => path);
+  }
+
+  of(path: string): Past | undefined {
+    return this.#past.get(path);
+  }
+
+  /** How often the path was made to run again though it had finished: part of its idempotency key. */
+  generation(path: string): number {
+    let count = 0;
+    for (const from of this.#retriedFrom) if (this.#order.isAtOrAfter(path, from)) count++;
+    return count;
+  }
+
+  /** How many children the path has had: a child that ended badly is not asked again. */
+  children(path: string): number {
+    return this.#children.get(path) ?? 0;
+  }
+
+  eventIds(): string[] {
+    return [...this.#past.values()].flatMap(({ eventId }) => eventId ?? []);
+  }
+
+  /** Of paths that have no output yet. */
+  openChildren(): string[] {
+    return [...this.#past.values()].flatMap(({ child, output }) => (output ? [] : (child ?? [])));
+  }
+
+  knows(path: string): boolean {
+    return this.#order.has(path);
+  }
+
+  #at(path: string, seq: number): Past {
+    let past = this.#past.get(path);
+    if (!past) {
+      past = { seq };
+      this.#past.set(path, past);
+    }
+    return past;
+  }
+
+  #read(row: HistoryRow): void {
+    const { type, node, data, seq, output } = row;
+    if (type === "run.resumed") {
+      if (data.died === true) this.deaths++;
+      return;
+    }
+    if (type === "run.waiting") this.deaths = 0;
+    if (type === "run.retried") {
+      this.#forget(data.from as string | null);
+      this.deaths = 0;
+      return;
+    }
+    if (node === null) return;
+    if (type !== "step.started" && type !== "attempt.failed") this.deaths = 0;
+    if (type === "step.finished") {
+      // By far the most rows.
+      if (this.#past.has(node)) this.#past.delete(node);
+      this.#past.set(node, { seq, output: output! });
+      return;
+    }
+    const past = this.#at(node, seq);
+    switch (type) {
+      case "step.started":
+        past.inFlight = true;
+        break;
+      case "attempt.failed":
+        past.inFlight = false;
+        past.failedAttempts = data.attempt as number;
+        break;
+      case "step.failed":
+        past.inFlight = false;
+        past.failed = data.error as ErrorShape;
+        break;
+      case "step.compensated":
+        past.compensated = true;
+        this.compensated = true;
+        break;
+      case "compensation.failed":
+        past.notCompensated = true;
+        this.compensated = true;
+        break;
+      case "decided":
+        past.taken = data.taken as string;
+        if (output) past.decided = output;
+        break;
+      case "timer.set":
+        past.wakeAt = new Date(data.wakeAt as string);
+        break;
+      case "event.received":
+        past.seq = seq;
+        past.eventId = data.id as string;
+        past.output = output!;
+        break;
+      case "approval.answered":
+        past.seq = seq;
+        past.output = output!;
+        break;
+      case "child.started":
+        past.child = data.childRunId as string;
+        this.#children.set(node, this.children(node) + 1);
+        break;
+    }
+  }
+
+  /** `from` null: what failed, and all that is below it. */
+  #forget(from: string | null): void {
+    const failed = from === null ? [...this.#past].flatMap(([path, { failed }]) => (failed ? [path] : [])) : [];
+    if (from !== null) this.#retriedFrom.push(from);
+    const forgotten = (path: string) =>
+      from === null
+        ? failed.some((one) => path === one || path.startsWith(`${one}[`))
+        : this.#order.isAtOrAfter(path, from);
+    for (const [path, past] of this.#past) {
+      if (forgotten(path)) this.#past.delete(path);
+      else if (past.inFlight) past.inFlight = false;
+    }
+  }
+}
