@@ -3,7 +3,7 @@ import type { RawFrame } from "./call-site.ts";
 import type { RecordedSpan } from "./span.ts";
 
 /** A span, or what will become one when a pool has a connection for it. */
-export type SiteHolder = Pick<RecordedSpan, "startedAt" | "repeats" | "site" | "entrySite">;
+export type SiteHolder = Pick<RecordedSpan, "startedAt" | "repeats" | "repeatsSeen" | "site" | "entrySite">;
 
 /** `always`: for every statement. `repeats`: where a statement repeats, and for the rest once in a while. */
 export type SiteMode = "always" | "repeats";
@@ -11,10 +11,8 @@ export type SiteMode = "always" | "repeats";
 /** What is known of one statement below one parent. */
 export interface Repeats {
   count: number;
-  /** The frames of the first repeat whose stack was taken. */
-  site: RawFrame[] | undefined;
-  /** Whether every stack that was taken showed the same lines. */
-  same: boolean;
+  /** Of those whose stack was taken, in their order. */
+  readonly sites: RawFrame[][];
 }
 
 // Repeats 2 to 4 are enough to see a loop; later ones are looked at ever more seldom, to see that it is still that loop.
@@ -40,9 +38,10 @@ export class SitePolicy {
       if (known) {
         known.count += 1;
         holder.repeats = known;
+        holder.repeatsSeen = known.sites.length;
         return known.count <= lastOfFirst || (known.count & (known.count - 1)) === 0;
       }
-      holder.repeats = { count: 1, site: undefined, same: true };
+      holder.repeats = { count: 1, sites: [] };
       parent.statements.set(statement, holder.repeats);
     }
     const last = this.#lastTaken.get(statement);
@@ -56,17 +55,18 @@ export class SitePolicy {
 /** Remembers where a repeat was made, for its siblings. */
 export function noteSite({ site: own, entrySite, repeats }: SiteHolder): void {
   const site = own && own.length > 0 ? own : entrySite;
-  if (!repeats || !site || site.length === 0) return;
-  if (repeats.site === undefined) repeats.site = site;
-  else if (repeats.same) repeats.same = sameLines(repeats.site, site);
+  if (site && site.length > 0) repeats?.sites.push(site);
 }
 
 /**
- * The place of a statement whose own stack was not taken: that of its siblings, when it repeated and all stacks that were
- * taken agree. Otherwise it has none.
+ * The place of a statement whose own stack was not taken: that of the siblings before and after it whose stacks were,
+ * when these agree. Otherwise it has none.
  */
-export function siblingSite({ repeats }: SiteHolder): RawFrame[] | undefined {
-  return repeats && repeats.count > 1 && repeats.same ? repeats.site : undefined;
+export function siblingSite({ repeats, repeatsSeen }: SiteHolder): RawFrame[] | undefined {
+  if (!repeats || repeats.count < 2) return undefined;
+  const before = repeats.sites[repeatsSeen - 1];
+  const after = repeats.sites[repeatsSeen];
+  return before && after && !sameLines(before, after) ? undefined : (before ?? after);
 }
 
 function sameLines(left: RawFrame[], right: RawFrame[]): boolean {

@@ -188,6 +188,8 @@ export class RecordedSpan extends Identity implements Span {
   entrySite: RawFrame[] | undefined = undefined;
   /** How often the same statement was made below this span's parent. */
   repeats: Repeats | undefined = undefined;
+  /** How many places were known of them when this one started. */
+  repeatsSeen = 0;
   /** The statements made below this span. */
   statements: Map<string, Repeats> | undefined = undefined;
   #count = 0;

@@ -114,7 +114,7 @@ function patchPool({ prototype }: PoolClass, tracer: LeanTracer): void {
     // The callback is the app's own code: it goes on in the app's context, not in that of the connection.
     const last = args.length - 1;
     if (typeof args[last] === "function") args[last] = boundTo(active, args[last] as Callback);
-    const entry: Entry = { active, startedAt: 0, repeats: undefined, site: undefined, entrySite: undefined };
+    const entry = newEntry(active);
     const parent = trace.getSpan(active);
     if (!(parent instanceof UnsampledSpan)) {
       entry.startedAt = monotonic();
@@ -150,7 +150,8 @@ function patchPool({ prototype }: PoolClass, tracer: LeanTracer): void {
       });
     }
     const active = activeContext();
-    const own: Entry = { active, startedAt: monotonic(), repeats: undefined, site: undefined, entrySite: undefined };
+    const own = newEntry(active);
+    own.startedAt = monotonic();
     if (typeof callback !== "function") return checkedOut(tracer, this, own, connect.call(this));
     // Some libraries query later, out of reach of the caller's stack; it is seen only from here.
     if (recorded(trace.getSpan(active))) own.site = callSites.capture(tracedPoolConnect);
@@ -164,6 +165,10 @@ function patchPool({ prototype }: PoolClass, tracer: LeanTracer): void {
       }),
     );
   };
+}
+
+function newEntry(active: Context): Entry {
+  return { active, startedAt: 0, repeats: undefined, repeatsSeen: 0, site: undefined, entrySite: undefined };
 }
 
 function checkedOut(tracer: LeanTracer, pool: Pool, entry: Entry, result: unknown): unknown {
@@ -230,6 +235,7 @@ function patchClient({ prototype }: ClientClass, tracer: LeanTracer): void {
     }
     if (entry) {
       span.repeats = entry.repeats;
+      span.repeatsSeen = entry.repeatsSeen;
       span.site = entry.site;
       span.entrySite = entry.entrySite;
     } else if (text === undefined || sites.wants(span, recorded(parent), text)) {
