@@ -207,7 +207,8 @@ test("a step's cache and limit have keys of the step's own", async () => {
   expect([await step(policies, make), await step(policies, make)]).toEqual([1, 1]);
   const limited = effectivePolicies(undefined, place({ rateLimit: { limit: 1, perMs: 60_000 } }, {}));
   const asked = { input: {}, principal: undefined, signal: new AbortController().signal };
-  expect([await limited.reserve(asked), await limited.reserve(asked)]).toEqual([0, 60_000]);
+  expect(await limited.reserve(asked)).toBe(0);
+  expect(await limited.reserve(asked)).toBeGreaterThan(50_000);
 });
 
 test("spans tell what the cache did, and the number of each attempt", async () => {
