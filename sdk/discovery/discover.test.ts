@@ -192,6 +192,13 @@ test("a bundle with the SDK inside is found too", async () => {
   expect(told((await app.run("whole/main.js")).stdout)[0]).toEqual(["charge"]);
 });
 
+test("with a test's own import the registry has the objects that the test imports", async () => {
+  await using app = await appFixture({ "charge.ts": procedures("charge") });
+  const { charge } = await import(`${app.folder}/charge.ts`);
+  const registry = await discover(app.folder, { import: (url) => import(url) });
+  expect(registry.procedures.get("charge")).toBe(charge);
+});
+
 test("globs add files and leave files out", async () => {
   await using app = await appFixture({
     "make.ts": `${imports}export const make = (name: string) => procedure({ name, input: z.object({}), output: z.object({}), handler: () => ({}) });\n`,

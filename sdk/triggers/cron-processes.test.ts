@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { type PostgresFixture, startPostgres } from "../engine/postgres.fixture.ts";
-import { begunRunsOn } from "./begun-runs.fixture.ts";
+import { fastEngine } from "./triggers.fixture.ts";
 
 let postgres: PostgresFixture;
 beforeAll(async () => {
@@ -26,9 +26,12 @@ async function startScheduler(url: string): Promise<ChildProcess> {
 
 test("two schedulers of which one is killed, and one that comes later, fire each minute once and none early", async () => {
   const url = await postgres.database();
-  const { pool } = await begunRunsOn(url, speed);
+  const { engine, pool } = await fastEngine(url, speed);
   const begun = async () =>
-    (await pool.query("SELECT run_id, at FROM begun ORDER BY run_id")).rows as { run_id: string; at: Date }[];
+    (await pool.query("SELECT run_id, min(at) AS at FROM starts GROUP BY run_id ORDER BY run_id")).rows as {
+      run_id: string;
+      at: Date;
+    }[];
   const more = async (count: number) => {
     const before = (await begun()).length;
     await vi.waitFor(async () => expect((await begun()).length).toBeGreaterThanOrEqual(before + count), 20_000);
@@ -50,5 +53,10 @@ test("two schedulers of which one is killed, and one that comes later, fire each
   const first = times[0]!;
   expect(times).toEqual(times.map((_, index) => first + index * 60_000));
   for (const [index, { at }] of runs.entries()) expect(at.getTime()).toBeGreaterThanOrEqual(times[index]!);
+  // Also those whose process was killed came to their end.
+  const all = () => engine.runs({ originName: "every-minute", limit: 500 });
+  await vi.waitFor(async () => expect((await all()).every(({ state }) => state === "done")).toBe(true), 10_000);
+  expect((await all()).map(({ runId }) => runId).sort()).toEqual(runs.map(({ run_id }) => run_id));
+  await engine.close();
   await pool.end();
 }, 60_000);

@@ -6,15 +6,12 @@ import { Queue, QueueEvents } from "bullmq";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { type PostgresFixture, startPostgres } from "../engine/postgres.fixture.ts";
 import { TsdevError } from "../errors.ts";
-import type { Log } from "../log.ts";
 import { createRegistry } from "../registry.ts";
-import { BegunRuns, begunRunsOn } from "./begun-runs.fixture.ts";
+import { BegunRuns } from "./begun-runs.fixture.ts";
 import { enqueue } from "./enqueue.ts";
 import { type RedisFixture, redisAvailable, startRedis } from "./redis.fixture.ts";
 import { startTriggers } from "./start-triggers.ts";
-import { notes } from "./triggers.fixture.ts";
-
-const silent: Log = { debug() {}, info() {}, warn() {}, error() {} };
+import { fastEngine, notes, silent } from "./triggers.fixture.ts";
 
 describe("the engine's own", () => {
   const own = { ...notes("redis://unused"), from: undefined };
@@ -122,7 +119,7 @@ describe.skipIf(!(await redisAvailable()))("BullMQ", () => {
   test("a reader that is killed between the run and the end of its job leaves one run", async () => {
     const { jobs, events } = await bull();
     const url = await postgres.database();
-    const { engine, pool } = await begunRunsOn(url);
+    const { engine, pool } = await fastEngine(url, 1);
     const child = fork(fileURLToPath(new URL("triggers.fixture.ts", import.meta.url)), ["queue", redis.url], {
       env: { ...process.env, DATABASE_URL: url, HANG: "1" },
       silent: true,
@@ -137,8 +134,12 @@ describe.skipIf(!(await redisAvailable()))("BullMQ", () => {
     expect(await jobs.getActiveCount()).toBe(1);
     await reader(engine);
     await job.waitUntilFinished(events);
-    const { rows } = await pool.query("SELECT run_id, starts FROM begun");
-    expect(rows).toEqual([{ run_id: `queue:notes:${job.id}@${job.timestamp}`, starts: 2 }]);
+    const runId = `queue:notes:${job.id}@${job.timestamp}`;
+    const { rows } = await pool.query("SELECT run_id FROM starts");
+    expect(rows).toEqual([{ run_id: runId }, { run_id: runId }]);
+    await vi.waitFor(async () => expect((await engine.run(runId))?.state).toBe("done"), 10_000);
+    expect(await engine.runs({ originName: "notes" })).toHaveLength(1);
+    await engine.close();
     await pool.end();
   }, 60_000);
 
