@@ -372,7 +372,7 @@ export class Drive {
     try {
       while (this.#busy === 0 && !this.#stopped) {
         const waiters = [...this.#waiters];
-        const waits = waiters.map(({ wait }) => wait);
+        const waits = waiters.map(({ wait }) => wait).sort((a, b) => (a.node < b.node ? -1 : 1));
         const times = waiters.flatMap(({ until }) => (until ? [until.getTime()] : []));
         const dueAt = times.length === 0 ? null : new Date(Math.min(...times));
         const outcome = await this.change([{ type: "run.waiting", node: null, data: { waits } }], {

@@ -52,6 +52,8 @@ interface Beginning {
 const beginPatienceMs = 5_000;
 const channel = "tsdev";
 const pruneBatch = 500;
+/** Whether there is an output, for who does not need it. */
+const presence = "CASE WHEN output IS NOT NULL THEN '{}' END";
 const noData: Readonly<Record<string, unknown>> = Object.freeze({});
 
 export class PostgresStore implements RunStore {
@@ -141,7 +143,7 @@ export class PostgresStore implements RunStore {
   async history(runIds: readonly string[], outputs: boolean): Promise<Map<string, HistoryRow[]>> {
     const rows = await this.#db.arrays(
       outputs ? "history" : "paths",
-      `SELECT run_id, seq, epoch, type, node, data, ${outputs ? "output" : "NULL"} FROM tsdev.journal
+      `SELECT run_id, seq, epoch, type, node, data, ${outputs ? "output" : presence} FROM tsdev.journal
         WHERE run_id = ANY ($1::text[]) ORDER BY run_id, seq`,
       [runIds],
     );
