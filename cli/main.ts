@@ -2,7 +2,9 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { deploy } from "./commands/deploy.ts";
 import { dev } from "./commands/dev.ts";
+import { graph } from "./commands/graph.ts";
 import { init } from "./commands/init.ts";
+import { integrate } from "./commands/integrate.ts";
 import { logs } from "./commands/logs.ts";
 import { mcp } from "./commands/mcp.ts";
 import { analyze, suggest } from "./commands/offline.ts";
@@ -82,6 +84,27 @@ export function program(): Command {
     .option("--port <n>", "0 takes a free one (default: PORT, else 3000 or the next free one)", whole(0, 65_535))
     .addHelpText("after", "\nExample:\n  npx tsdev dev ./my-app")
     .action(action(dev));
+  tsdev
+    .command("graph")
+    .argument("[workflow]", "default: everything the app declares")
+    .description("what an app declares, or a workflow's graph; imports the app's modules")
+    .option("--dir <dir>", "folder of the app", ".")
+    .option("--mermaid", "as a Mermaid flowchart", false)
+    .option("--json", "print JSON alone on stdout", false)
+    .action(action(graph));
+  tsdev
+    .command("integrate")
+    .argument("<openapi>", "an OpenAPI 3.0 or 3.1 document: a file or a URL")
+    .description("turn somebody's OpenAPI document into typed, traced procedures")
+    .option("--out <dir>", "where the folder of the integration is written", "src/integrations")
+    .option("--name <name>", "name of the integration (default: the title of the document)")
+    .option("--force", "overwrite generated files that were changed since", false)
+    .option("--json", "print JSON alone on stdout", false)
+    .addHelpText(
+      "after",
+      "\nExample:\n  npx tsdev integrate https://petstore3.swagger.io/api/v3/openapi.json --name petstore",
+    )
+    .action(action(integrate));
   onEnvironment(tsdev.command("deploy"))
     .argument("[dir]", "folder of the app", ".")
     .description("push, build, release and make live; follows the log until healthy or failed")

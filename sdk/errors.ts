@@ -28,6 +28,10 @@ export const errorCodes = {
   crashed: { status: 422, meaning: "the new version ended while it was starting" },
   wrong_port: { status: 422, meaning: "the app listens on another port than PORT" },
   git_rejected: { status: 422, meaning: "the Git host refused the push or the request" },
+  upstream_failed: {
+    status: 502,
+    meaning: "a service that this depends on refused the call; `upstreamStatus` is its answer",
+  },
   circuit_open: { status: 503, meaning: "what this depends on failed again and again; calls to it rest for a while" },
   rejected: { status: 409, meaning: "a person was asked and said no" },
   interrupted: {

@@ -1,0 +1,54 @@
+// Contracts: the Zod schemas of a document, by the generator of openapi-ts.
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { registerHooks } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+export interface Contracts {
+  /** The text of the module. */
+  readonly source: string;
+  /** The name of an export by the same name in lower case. */
+  readonly exports: ReadonlyMap<string, string>;
+}
+
+let hooked = false;
+
+/** The generator prints by the compiler's API, which TypeScript 7 does not have; version 6 is installed under a name of its own. */
+function hook(): void {
+  if (hooked) return;
+  hooked = true;
+  registerHooks({
+    resolve: (specifier, context, next) =>
+      next(
+        specifier === "typescript" && context.parentURL?.includes("/@hey-api/")
+          ? import.meta.resolve("typescript-6")
+          : specifier,
+        context,
+      ),
+  });
+}
+
+export async function contractsOf(document: object): Promise<Contracts> {
+  hook();
+  const { createClient } = await import("@hey-api/openapi-ts");
+  const folder = await mkdtemp(join(tmpdir(), "tsdev-integrate-"));
+  try {
+    await createClient({
+      input: document as never,
+      output: { path: folder, postProcess: [] },
+      plugins: [{ name: "zod", dates: { offset: true } }],
+      logs: { level: "silent" },
+    });
+    const text = await readFile(join(folder, "zod.gen.ts"), "utf8").catch(() => "");
+    const source = text
+      .replace(/^\/\/[^\n]*\n+/, "")
+      .replace(/import \* as z from ['"]zod['"];/, 'import * as z from "zod";')
+      .trim();
+    const names = [...source.matchAll(/^export const (\w+)/gm)].map(
+      ([, name = ""]) => [name.toLowerCase(), name] as const,
+    );
+    return { source, exports: new Map(names) };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
