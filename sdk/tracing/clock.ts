@@ -6,6 +6,9 @@ const wallNow = Date.now;
 // A wall clock that was set anew, or a machine that slept, is off by more; network time nudges it by less.
 const toleranceMs = 100;
 
+// A number is a time of `performance.now()` below this (three years), and one since the epoch from here (1973) on.
+const longestLife = 1e11;
+
 let origin = performance.timeOrigin;
 
 /** Monotonic, milliseconds. */
@@ -28,7 +31,7 @@ export function hrTimeOf(at: number): HrTime {
 /** What OpenTelemetry takes as a time: HrTime, Date, milliseconds since the epoch, or `performance.now()`. */
 export function fromTimeInput(time: TimeInput | undefined): number {
   if (time === undefined || time === null) return performance.now();
-  if (typeof time === "number") return time < performance.timeOrigin ? time : time - origin;
+  if (typeof time === "number") return time < longestLife ? time : time - origin;
   if (Array.isArray(time)) return time[0] * 1000 - origin + time[1] / 1e6;
   return Number(time) - origin;
 }

@@ -1,5 +1,5 @@
 // Delivery against a real server: nothing is lost while it is away, and no more is kept than agreed.
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { type CollectorFixture, startCollector } from "./collector.fixture.ts";
 import { Delivery } from "./delivery.ts";
 
@@ -85,7 +85,8 @@ test("what the collector refuses for good is dropped, and the next batch is sent
   expect(received()).toEqual(numbers(10, 10));
 });
 
-test("past the bound the oldest are dropped", async () => {
+test("past the bound the oldest are dropped, which is said once", async () => {
+  const said = vi.spyOn(process.stderr, "write").mockReturnValue(true);
   await collector.leave();
   const sent = delivery(100);
   for (const item of numbers(10)) sent.add(item);
@@ -96,6 +97,8 @@ test("past the bound the oldest are dropped", async () => {
   await collector.until("what was kept", () => sent.queued === 0);
   expect(received().at(-1)).toBe(149);
   expect(received().length + sent.dropped).toBe(150);
+  expect(said.mock.calls.map(([text]) => text)).toEqual([expect.stringMatching(/^tsdev: more than 100 items wait/)]);
+  said.mockRestore();
 });
 
 test("flush sends what waits at once, and gives up at the first refused connection", async () => {

@@ -240,6 +240,9 @@ export class Delivery<T> {
   }
 
   #dropOldest(): void {
+    this.#warn(
+      `more than ${this.#options.maxQueued} items wait for ${this.#options.url}; from now on the oldest are dropped`,
+    );
     // The first batch may be under way; it is small against the bound.
     const oldest = this.#batches[this.#sending ? 1 : 0];
     if (oldest) {

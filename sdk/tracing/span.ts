@@ -175,7 +175,8 @@ export class RecordedSpan extends Identity implements Span {
   attributes: Attributes;
   /** Of the process's clock, milliseconds. */
   startedAt: number;
-  endedAt = -1;
+  endedAt = 0;
+  ended = false;
   status: SpanStatus = unset;
   events: SpanEvent[] | undefined = undefined;
   links: Link[] | undefined = undefined;
@@ -214,10 +215,6 @@ export class RecordedSpan extends Identity implements Span {
     this.attributes = attributes;
     this.#finished = finished;
     this.startedAt = monotonic();
-  }
-
-  get ended(): boolean {
-    return this.endedAt >= 0;
   }
 
   get startTime(): HrTime {
@@ -292,7 +289,8 @@ export class RecordedSpan extends Identity implements Span {
   end(endTime?: TimeInput): void {
     if (this.ended) return;
     const at = endTime === undefined ? monotonic() : fromTimeInput(endTime);
-    this.endedAt = Math.max(at, this.startedAt, 0);
+    this.endedAt = Math.max(at, this.startedAt);
+    this.ended = true;
     this.statements = undefined;
     this.#finished(this);
   }
