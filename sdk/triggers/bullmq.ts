@@ -6,7 +6,7 @@
 //    first message after that would count as one of long ago.
 // 2. A message that no contract fits fails for good, with the reason, and holds nobody up.
 // 3. What passes by itself (a database that is away, a full queue) costs a job none of its attempts: it waits.
-import type { Job, WorkerOptions } from "bullmq";
+import type { Job } from "bullmq";
 import { TsdevError } from "../errors.ts";
 import { isPassing } from "./begin-run.ts";
 import type { MessageSource } from "./trigger.ts";
@@ -15,7 +15,7 @@ export interface BullmqOptions {
   /** The queue's name in BullMQ. */
   queue: string;
   /** As BullMQ takes it, such as `{ url: "redis://localhost:6379" }`; a function is asked when the trigger starts. */
-  connection: WorkerOptions["connection"] | (() => WorkerOptions["connection"]);
+  connection: object | (() => object);
   /** How many jobs are taken at once by one instance. Default 10. */
   concurrency?: number;
   /** BullMQ's prefix of keys. Default: BullMQ's own. */

@@ -1,7 +1,8 @@
 // Queues: a message is one run, of the engine's own queue and of BullMQ on a real Redis, through kills and crashes.
-import { fork } from "node:child_process";
+import { execFile, fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { Queue, QueueEvents } from "bullmq";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { type PostgresFixture, startPostgres } from "../engine/postgres.fixture.ts";
@@ -36,6 +37,23 @@ describe("the engine's own", () => {
       path: "text",
     });
   });
+});
+
+test("an app without BullMQ is told what to install", async () => {
+  const program = `
+    import { registerHooks } from "node:module";
+    registerHooks({ resolve(specifier, context, next) {
+      if (specifier === "bullmq") throw Object.assign(new Error("no such package"), { code: "ERR_MODULE_NOT_FOUND" });
+      return next(specifier, context);
+    } });
+    const { bullmq } = await import(${JSON.stringify(new URL("bullmq.ts", import.meta.url).href)});
+    await bullmq({ queue: "q", connection: {} }).open(async () => {}, { trigger: "notes" }).catch((error) => {
+      console.log(error.code, error.message, "/", error.fix);
+    });`;
+  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", program]);
+  expect(stdout).toBe(
+    'invalid_config queue trigger "notes" reads BullMQ, and the package bullmq cannot be loaded / npm install bullmq ioredis\n',
+  );
 });
 
 describe.skipIf(!(await redisAvailable()))("BullMQ", () => {
