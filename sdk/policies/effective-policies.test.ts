@@ -61,6 +61,11 @@ test("auth: nobody, the wrong role, the wrong one; a stranger is not told of the
   expect(await call(it, { n: "1" }, { principal: ada })).toEqual({ ran: 1 });
 });
 
+test("an allow that answers nothing has not allowed", async () => {
+  const { it } = counted({ auth: { allow: (() => undefined) as never } });
+  await expect(call(it, { n: "1" }, { principal: ada })).rejects.toMatchObject({ code: "forbidden" });
+});
+
 test("auth comes before the cache, and the cache before the limit", async () => {
   const { it } = counted({
     auth: true,

@@ -97,6 +97,42 @@ test("one who gives up ends the call only when nobody else waits for it", async 
   expect(await it.get("k", signal, async () => "anew")).toEqual({ output: "anew", result: "miss" });
 });
 
+test("a call that does not mind that all have gone is not what the next one gets", async () => {
+  const it = cache();
+  const caller = new AbortController();
+  const asked = it.get("k", caller.signal, () => new Promise(() => {}));
+  caller.abort(new Error("gone"));
+  await expect(asked).rejects.toThrow("gone");
+  expect(await it.get("k", signal, async () => "anew")).toEqual({ output: "anew", result: "miss" });
+});
+
+test("a refresh goes on though the one who came to wait for it gives up", async () => {
+  let kept: CachedOutput | undefined = { output: "old", leftMs: 1 };
+  shareCache({ get: () => kept, set: () => {} });
+  const it = cache({ ttlMs: 1_000, staleMs: 1_000 });
+  let seen: AbortSignal | undefined;
+  const refresh = (inner: AbortSignal) => {
+    seen = inner;
+    return new Promise<string>(() => {});
+  };
+  expect((await it.get("k", signal, refresh)).result).toBe("stale");
+  kept = undefined;
+  const caller = new AbortController();
+  const asked = it.get("k", caller.signal, refresh);
+  await new Promise(setImmediate);
+  caller.abort(new Error("gone"));
+  await expect(asked).rejects.toThrow("gone");
+  expect(seen?.aborted).toBe(false);
+});
+
+test("a handler that goes on with what it returned changes nothing that is kept", async () => {
+  const it = cache();
+  const own = { list: [1] };
+  await it.get("k", signal, async () => own);
+  own.list.push(2);
+  expect((await it.get("k", signal, async () => own)).output).toEqual({ list: [1] });
+});
+
 test("what cannot be copied is refused, and the number of outputs is bounded", async () => {
   await expect(cache().get("k", signal, async () => ({ fn: () => 1 }))).rejects.toMatchObject({
     code: "invalid_output",

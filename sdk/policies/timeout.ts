@@ -23,7 +23,7 @@ export async function untilAborted<T>(
   const own = timeout ? new AbortController() : undefined;
   const { promise, resolve, reject } = Promise.withResolvers<T>();
   const giveUp = (reason: unknown) => {
-    // Settled first: otherwise what the attempt makes of the abort would be taken for a failure of its own.
+    // Settled in the same turn: otherwise what the attempt makes of the abort would be taken for a failure of its own.
     reject(reason);
     own?.abort(reason);
   };
