@@ -121,20 +121,25 @@ function repeatsSql(where: string): string {
     ORDER BY wastedMs DESC LIMIT 200`;
 }
 
+// Of a statement that does not repeat the SDK takes the place only once in a while.
+const hasSite = "SpanAttributes['code.file.path'] != ''";
+
 function manyQueriesSql(where: string): string {
   return `WITH statements AS (
       SELECT TraceId AS trace, ParentSpanId AS parent, StmtHash, any(ServiceName) AS service, count() AS repeats,
-        min(Timestamp) AS first, argMin(SpanAttributes['code.file.path'], Timestamp) AS siteFile,
-        argMin(SpanAttributes['code.line.number'], Timestamp) AS siteLine
+        min(Timestamp) AS first, argMinIf(SpanAttributes['code.file.path'], Timestamp, ${hasSite}) AS siteFile,
+        argMinIf(SpanAttributes['code.line.number'], Timestamp, ${hasSite}) AS siteLine
       FROM otel_traces WHERE ${where} AND ${isQuery} GROUP BY trace, parent, StmtHash
     ), groups AS (
       SELECT trace, parent, any(service) AS service, sum(repeats) AS queries, count() AS distincts,
-        max(repeats) AS maxRepeats, argMin(siteFile, first) AS siteFile, argMin(siteLine, first) AS siteLine
-      FROM statements GROUP BY trace, parent HAVING queries >= {suspicious:UInt32} AND maxRepeats < {few:UInt32}
+        max(repeats) AS maxRepeats, argMinIf(s.siteFile, s.first, s.siteFile != '') AS siteFile,
+        argMinIf(s.siteLine, s.first, s.siteFile != '') AS siteLine
+      FROM statements AS s GROUP BY trace, parent HAVING queries >= {suspicious:UInt32} AND maxRepeats < {few:UInt32}
     )
     SELECT g.service AS service, ${operationOf} AS operation, uniqExact(g.trace) AS occurrences,
       quantileExact(0.5)(g.queries) AS medianQueries, quantileExact(0.5)(g.distincts) AS medianDistinct,
-      topK(1)(g.siteFile)[1] AS siteFile, topK(1)(g.siteLine)[1] AS siteLine, groupUniqArray(3)(g.trace) AS traceIds
+      topKIf(1)((g.siteFile, g.siteLine), g.siteFile != '')[1] AS site, site.1 AS siteFile, site.2 AS siteLine,
+      groupUniqArray(3)(g.trace) AS traceIds
     FROM groups AS g
     LEFT JOIN (${parents(where, "groups")}) AS p ON p.trace = g.trace AND p.span = g.parent
     LEFT JOIN (${traceOperations(`${where} AND TraceId IN (SELECT trace FROM groups)`)}) AS o
