@@ -20,6 +20,8 @@ import type { RecordedSpan } from "./span.ts";
 
 /** JSON array of up to five `"file:line:function"`, innermost first; `<anonymous>` where there is no name. */
 export const ATTR_CODE_FRAMES = "tsdev.code.frames";
+/** True where the place is not the span's own but that of its siblings: same statement, same parent. */
+export const ATTR_CODE_LENT = "tsdev.code.lent";
 // In semconv still a development name, but the only one for it.
 const ATTR_URL_TEMPLATE = "url.template";
 
@@ -75,7 +77,9 @@ export class SpanCompletion {
     const { site, entrySite } = span;
     if (site === undefined && entrySite === undefined) {
       const sibling = siblingSite(span);
-      return sibling && this.#sources.resolve(sibling);
+      if (sibling === undefined) return undefined;
+      span.attributes[ATTR_CODE_LENT] = true;
+      return this.#sources.resolve(sibling);
     }
     const own = site && this.#sources.resolve(site);
     return own && own.length > 0 ? own : entrySite && this.#sources.resolve(entrySite);
