@@ -1,10 +1,42 @@
 // @tsdev/sdk: what an app imports to declare procedures and workflows and to run them.
 export { type AppConfig, defineConfig } from "./config.ts";
 export { type DiscoverOptions, discover } from "./discovery/discover.ts";
-export type { Engine, EngineOptions, ExecuteOptions, RunState, RunStatus } from "./engine/engine.ts";
+export type {
+  Engine,
+  EngineOptions,
+  ExecuteOptions,
+  RunFilter,
+  RunOrigin,
+  RunState,
+  RunStatus,
+  StartOptions,
+  Wait,
+} from "./engine/engine.ts";
 export { openEngine } from "./engine/open-engine.ts";
+export type { RunEvent } from "./engine/run-event.ts";
 export { type ErrorCode, type ErrorShape, errorCodes, TsdevError } from "./errors.ts";
-export type { NodeIr, ParallelIr, RetryIr, RunIr, StepIr, TimeoutIr, WorkflowIr } from "./ir/ir.ts";
+export type {
+  ApproveIr,
+  CacheIr,
+  CallIr,
+  CircuitBreakerIr,
+  CompensateIr,
+  EachIr,
+  MatchIr,
+  NodeIr,
+  ParallelIr,
+  PoliciesIr,
+  RateLimitIr,
+  RepeatIr,
+  RetryIr,
+  RunIr,
+  SleepIr,
+  StepIr,
+  TimeoutIr,
+  WaitForIr,
+  WhenIr,
+  WorkflowIr,
+} from "./ir/ir.ts";
 export { createLog, type Log, type LogFields } from "./log.ts";
 export { type CachedOutput, type CacheStore, shareCache } from "./policies/cache-store.ts";
 export type {
@@ -26,6 +58,7 @@ export {
   type DeclaredErrors,
   type Effects,
   type HandlerContext,
+  type HttpRoute,
   type InputOf,
   type OutputOf,
   type Principal,
@@ -56,11 +89,23 @@ export type {
 } from "./triggers/trigger.ts";
 export type { Secret, Verifier } from "./triggers/verifier.ts";
 export { type WebhookParts, webhook } from "./triggers/webhook.ts";
+export type { AnyWorkflow, Approval, Collected } from "./workflows/definition.ts";
+export { type AnyEvent, type Event, event } from "./workflows/event.ts";
+export type { AnyBranch, NoBranch, Pair, ScopeOf } from "./workflows/scope.ts";
 export type { TsdevTypeError } from "./workflows/scope-checks.ts";
 export {
-  type AnyWorkflow,
+  type Branch,
+  type CallTail,
+  type Chain,
+  type Inside,
+  type KeyedTail,
+  type PolicyTail,
+  type Root,
+  type RunTail,
+  type StepTail,
   type Workflow,
   type WorkflowInput,
+  type WorkflowOptions,
   type WorkflowOutput,
   workflow,
 } from "./workflows/workflow.ts";

@@ -32,7 +32,7 @@ export interface CacheIr {
 }
 
 export interface RateLimitIr {
-  /** Calls that may begin within `perMs`. */
+  /** Calls that may begin at once; their places come back evenly over `perMs`. */
   readonly limit: number;
   readonly perMs: number;
   /** True when a function makes the key that is limited; else all calls share one limit. */
@@ -115,7 +115,7 @@ export interface EachIr {
   readonly nodes: readonly NodeIr[];
 }
 
-/** `.repeat(id, { until, maxTimes, everyMs? }, body)`. */
+/** `.repeat(id, body, { until, maxTimes, everyMs? })`. */
 export interface RepeatIr {
   readonly op: "repeat";
   readonly id: string;

@@ -1,6 +1,7 @@
 // Definition: what the engine, the registry and introspection need of a workflow; the builder adds types and methods.
 import type { z } from "zod";
 import type { WorkflowIr } from "../ir/ir.ts";
+import type { PolicyKey } from "../policies/policies.ts";
 import type { AnyProcedure, ProcedureContext } from "../procedures/procedure.ts";
 import type { SourceLocation } from "../source-location.ts";
 import type { AnyEvent } from "./event.ts";
@@ -17,8 +18,8 @@ export interface NodeCode {
   /** step: what undoes it; `with` sees the scope after the step. */
   readonly compensate?: { readonly procedure: AnyProcedure; readonly with?: (scope: Scope) => unknown };
   /** step, run: keys of policies. */
-  readonly cacheKey?: (input: unknown) => string;
-  readonly rateLimitKey?: (input: unknown) => string;
+  readonly cacheKey?: PolicyKey<never>;
+  readonly rateLimitKey?: PolicyKey<never>;
   /** run. */
   readonly run?: (scope: Scope, context: ProcedureContext) => unknown;
   /** when: a boolean. match: the case. each: the items. repeat: true when it is over. sleep: a Date. waitFor: the key. */

@@ -20,6 +20,7 @@ afterAll(async () => {
 
 const header = `import { z } from "zod";
 import { procedure } from "../../sdk/procedures/procedure.ts";
+import { event } from "../../sdk/workflows/event.ts";
 import { workflow } from "../../sdk/workflows/workflow.ts";
 `;
 const declare = (name: string, input: string, output: string) =>
@@ -50,8 +51,11 @@ describe("the types of a workflow", () => {
     declare("validate", "id: z.string()", "email: z.string()") +
     declare("mail", "email: z.string()", "mailed: z.boolean()") +
     declare("again", "email: z.string()", "mailed: z.boolean()") +
+    declare("audit", "id: z.string()", "audited: z.boolean()") +
     declare("numeric", "id: z.number()", "done: z.boolean()") +
-    `const start = workflow("w").input(z.object({ id: z.string() }));\n`;
+    `const child = workflow("child").input(z.object({ email: z.string() })).step(mail);
+const paid = event({ name: "paid", payload: z.object({}) });
+const start = workflow("w").input(z.object({ id: z.string(), kind: z.enum(["big", "small"]) }));\n`;
 
   const misuses = [
     ["start.step(mail);", "step 'mail' needs 'email', which neither the input nor an earlier step provides"],
@@ -61,6 +65,35 @@ describe("the types of a workflow", () => {
     ["start.step(validate).parallel([mail, again]);", "two parallel branches write 'mailed'"],
     ["start.parallel([validate, mail]);", "step 'mail' needs 'email'"],
     ['start.step(validate).run("again", async () => ({ id: 1 }));', "step 'again' writes 'id'"],
+    [
+      'start.match("m", ({ kind }) => kind, { big: (b) => b.step(validate) });',
+      "the value may be 'small', which has no case: add it, or a branch for all others",
+    ],
+    [
+      'start.match("m", ({ kind }) => kind, { big: (b) => b, small: (b) => b, huge: (b) => b });',
+      "the value is never 'huge'",
+    ],
+    [
+      'start.match("m", ({ id }) => id, { big: (b) => b.step(validate) });',
+      "the value may be any text: give a branch for all others",
+    ],
+    [
+      'start.match("m", ({ kind }) => kind, { big: (b) => b.step(validate), small: (b) => b.step(validate) });',
+      "'validate' is the id of nodes in two cases",
+    ],
+    [
+      'start.when("w", () => true, (then) => then.step(validate)).step(mail);',
+      "step 'mail' reads 'email', which the scope holds as another type",
+    ],
+    ["start.call(child);", "workflow 'child' needs 'email'"],
+    ["start.step(validate).compensate(numeric);", "compensation 'numeric' reads 'id'"],
+    ['start.waitFor("id", paid);', "'id' adds the key 'id', which the scope already has"],
+    ["start.parallel([validate, audit]).compensate(mail);", "Property 'compensate' does not exist"],
+    ['start.sleep("s", { ms: 1 }).withRetry({ maxAttempts: 2 });', "Property 'withRetry' does not exist"],
+    [
+      'workflow("k", { concurrency: { limit: 1, key: (input: { tenant: string }) => input.tenant } }).input(z.object({}));',
+      "the key of `concurrency` reads what this input does not have",
+    ],
   ] as const;
 
   test("each misuse is a sentence on its own line", async () => {
@@ -83,5 +116,34 @@ describe("the types of a workflow", () => {
     const whole = await compile("with.ts", declarations.join("") + chain);
     expect(whole.errors).toBe("");
     expect(whole.instantiations - base.instantiations).toBeLessThan(80_000);
+    expect(whole.checkMs - base.checkMs).toBeLessThan(1_000);
+  });
+
+  test("every node, each inside one inside another, compiles within its budget of instantiations", async () => {
+    const parts = ["a", "b", "c", "d", "e", "f"]
+      .map((n) => declare(n, "id: z.string()", `${n}Of: z.string()`))
+      .join("");
+    const common = `${parts}const paid = event({ name: "paid", payload: z.object({ id: z.string() }), key: ({ id }) => id });
+const child = workflow("child").input(z.object({ id: z.string() })).step(a);
+const begin = workflow("mixed").input(z.object({ id: z.string(), kind: z.enum(["x", "y"]), items: z.array(z.string()) }));\n`;
+    const leaves = (n: string) => `.step(a, { as: "${n}1" }).withRetry({ maxAttempts: 2 }).compensate(f)
+      .run("${n}2", ({ id }) => ({ ${n}Own: id.length })).sleep("${n}3", { ms: 1 })
+      .waitFor("${n}4", paid, { key: ({ id }) => id }).approve("${n}5").call(child, { as: "${n}6" })`;
+    const holders = [
+      (n: string, inside: string) =>
+        `.when("${n}", ({ id }) => id === "", (q) => q${inside}, (q) => q.step(b, { as: "${n}else" }))`,
+      (n: string, inside: string) =>
+        `.match("${n}", ({ kind }) => kind, { x: (q) => q${inside}, y: (q) => q.step(c, { as: "${n}y" }) })`,
+      (n: string, inside: string) => `.each("${n}", ({ items }) => items, (q) => q${inside}, { concurrency: 2 })`,
+      (n: string, inside: string) =>
+        `.repeat("${n}", (q) => q${inside}, { until: ({ id }) => id === "", maxTimes: 3 })`,
+    ];
+    const chain = holders
+      .map((outer, i) => outer(`o${i}`, holders.map((inner, j) => inner(`o${i}i${j}`, leaves(`n${i}${j}`))).join("\n")))
+      .join("\n");
+    const base = await compile("without-mixed.ts", common);
+    const whole = await compile("mixed.ts", `${common}export const w = begin${chain}.parallel([d, e]);\n`);
+    expect(whole.errors).toBe("");
+    expect(whole.instantiations - base.instantiations).toBeLessThan(250_000);
   });
 });
