@@ -1,15 +1,13 @@
 // Rival of the tracing benchmark: OpenTelemetry as its documentation sets it up, for HTTP and pg, loaded by `--import`.
 import { createRequire, syncBuiltinESMExports } from "node:module";
 import { context, propagation, trace } from "@opentelemetry/api";
+import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
 import { W3CTraceContextPropagator } from "@opentelemetry/core";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import { HttpInstrumentation } from "@opentelemetry/instrumentation-http";
 import { PgInstrumentation } from "@opentelemetry/instrumentation-pg";
 import { resourceFromAttributes } from "@opentelemetry/resources";
-
-const require = createRequire(new URL("../../sdk/package.json", import.meta.url));
-const { AsyncLocalStorageContextManager } = require("@opentelemetry/context-async-hooks");
-const { BasicTracerProvider, BatchSpanProcessor } = require("@opentelemetry/sdk-trace-base");
+import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trace-base";
 
 context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
 trace.setGlobalTracerProvider(
@@ -21,6 +19,8 @@ trace.setGlobalTracerProvider(
 propagation.setGlobalPropagator(new W3CTraceContextPropagator());
 new HttpInstrumentation();
 new PgInstrumentation();
+// The built-in modules are patched when they are required; their named ES exports have to follow.
+const require = createRequire(import.meta.url);
 require("node:http");
 require("node:https");
 syncBuiltinESMExports();
