@@ -9,8 +9,7 @@ import type { LeafIr, ParallelIr } from "../ir/ir.ts";
 import { createLog } from "../log.ts";
 import { type EffectivePolicies, effectivePolicies } from "../policies/effective-policies.ts";
 import { shouldRetry } from "../policies/retry.ts";
-import { callIn } from "../procedures/call.ts";
-import { checkContract } from "../procedures/contract.ts";
+import { callBare, callIn } from "../procedures/call.ts";
 import type { ProcedureContext } from "../procedures/procedure.ts";
 import { activeRecorder } from "../recorder.ts";
 import {
@@ -19,6 +18,7 @@ import {
   ATTR_ATTEMPT_MAX,
   ATTR_ATTEMPT_NUMBER,
   ATTR_ATTEMPT_WILL_RETRY,
+  ATTR_CACHE_RESULT,
   ATTR_CODE_FILE_PATH,
   ATTR_CODE_LINE_NUMBER,
   ATTR_INPUT_DIGEST,
@@ -119,7 +119,7 @@ async function finishLeaf(
     else input = reads ? trackReads(scope.view(), reads) : scope.view();
     output = policies.none
       ? await runAttempts(leaf, input, tally, drive.signal, scope)
-      : await runUnder(leaf, input, tally, scope);
+      : await runUnder(leaf, input, tally, scope, span);
     into.check(node.id, node.as, output);
   } catch (error) {
     if (drive.stopped && (error === drive.stopped || drive.signal.aborted)) throw drive.stopped;
@@ -135,15 +135,22 @@ async function finishLeaf(
 }
 
 /** Auth, cache and rate limit around the attempts. What the cache calls may outlive this run. */
-async function runUnder(leaf: Leaf, input: unknown, tally: { attempts: number }, scope: RunScope): Promise<unknown> {
+async function runUnder(
+  leaf: Leaf,
+  input: unknown,
+  tally: { attempts: number },
+  scope: RunScope,
+  span: Span | undefined,
+): Promise<unknown> {
   const { drive, policies, place } = leaf;
   const asked = { input, principal: drive.run.principal ?? undefined, signal: drive.signal };
   await policies.authorize(asked);
-  const { output } = await policies.cached(asked, async (signal) => {
+  const { output, result } = await policies.cached(asked, async (signal) => {
     const waitMs = await policies.reserve({ ...asked, signal });
     if (waitMs > 0) await (policies.hasCache ? sleep(waitMs, undefined, { signal }) : drive.sleep(waitMs, place.group));
     return runAttempts(leaf, input, tally, signal, scope);
   });
+  if (result) span?.setAttribute(ATTR_CACHE_RESULT, result);
   return output;
 }
 
@@ -197,15 +204,7 @@ function attempt(leaf: Leaf, number: number, input: unknown, signal: AbortSignal
 async function invoke({ drive, code }: Leaf, input: unknown, context: ProcedureContext): Promise<unknown> {
   const { procedure, run } = code;
   if (!procedure) return run!(input as Scope, context);
-  if (drive.traced || activeRecorder()) return callIn(procedure, input, context);
-  const what = `procedure "${procedure.name}"`;
-  const checked = await checkContract(procedure.input, input, `the input of ${what}`);
-  return checkContract(
-    procedure.output,
-    await procedure.handler(checked, context),
-    `the output of ${what}`,
-    "invalid_output",
-  );
+  return drive.traced || activeRecorder() ? callIn(procedure, input, context) : callBare(procedure, input, context);
 }
 
 /** What costs something is made when it is asked for. */
