@@ -43,7 +43,11 @@ app.route(
 
 async function send(method: string, path: string, body?: unknown, headers: Record<string, string> = {}) {
   const text = typeof body === "string" ? body : JSON.stringify(body);
-  const response = await app.request(path, { method, headers, ...(body === undefined ? {} : { body: text }) });
+  const response = await app.request(path, {
+    method,
+    headers: { "content-type": "application/json", ...headers },
+    ...(body === undefined ? {} : { body: text }),
+  });
   const answer = await response.text();
   return { status: response.status, headers: response.headers, body: answer === "" ? undefined : JSON.parse(answer) };
 }

@@ -1,113 +1,120 @@
-// Creates the Hono app that serves procedures and workflows; the author adds routes of his own to it.
-import { randomUUID } from "node:crypto";
-import { type Context, Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
+// Creates the Hono app that serves procedures, workflows, events and webhooks; the author adds routes of his own to it.
+import { Hono } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { Engine } from "../engine/engine.ts";
 import { openEngine } from "../engine/open-engine.ts";
 import { TsdevError } from "../errors.ts";
 import { createLog } from "../log.ts";
-import { call } from "../procedures/call.ts";
+import { DeclaredError } from "../procedures/declared-error.ts";
 import type { AnyProcedure } from "../procedures/procedure.ts";
-import type { AnyWorkflow } from "../workflows/workflow.ts";
+import { createRegistry, type Registry } from "../registry.ts";
+import { handleWebhook } from "../triggers/handle-webhook.ts";
+import type { AnyTrigger } from "../triggers/trigger.ts";
+import type { AnyWorkflow } from "../workflows/definition.ts";
+import type { AnyEvent } from "../workflows/event.ts";
+import { type Access, type Authenticate, gateOf } from "./access.ts";
 import { setState, stateOf } from "./app-state.ts";
+import { mountDocs } from "./docs-page.ts";
+import { noRoute } from "./no-route.ts";
+import type { ApiInfo } from "./openapi.ts";
 import { toResponse } from "./problem.ts";
+import { mountRest, mountRpc } from "./procedure-routes.ts";
 import { nameRoute } from "./route-name.ts";
+import { mountEvents, mountWorkflows } from "./workflow-routes.ts";
 
-export interface AppOptions {
-  procedures?: readonly AnyProcedure[];
-  workflows?: readonly AnyWorkflow[];
+export interface AppOptions<
+  P extends readonly AnyProcedure[] = readonly AnyProcedure[],
+  W extends readonly AnyWorkflow[] = readonly AnyWorkflow[],
+> {
+  /** All that an app declares, such as `discover` finds; instead of the lists below. */
+  registry?: Registry;
+  procedures?: P;
+  workflows?: W;
+  triggers?: readonly AnyTrigger[];
+  /** Events that may be published over HTTP beside those of the workflows and triggers. */
+  events?: readonly AnyEvent[];
   /** Where runs live. Default: in memory. */
   engine?: Engine;
-  /** Limit of a request's body under `/rpc` and `/workflows`, bytes. Default 1 MiB. */
+  /** Who calls: `ctx.principal` of procedures and of the steps of runs. */
+  authenticate?: Authenticate;
+  /** Which procedures `/rpc` calls. Default: all. Those with a route of their own keep it either way. */
+  rpc?: boolean | ((procedure: AnyProcedure) => boolean);
+  /** Who may start runs and look at them. Default: open. */
+  runs?: Access;
+  /** Who may cancel, pause, resume, retry and rerun runs, answer approvals and publish events. Default: authenticated. */
+  control?: Access;
+  /** Serves POST /events/{name}. Default: false. */
+  publishOverHttp?: boolean;
+  /** Limit of a request's body, bytes. Default 1 MiB. Webhooks have limits of their own. */
   maxBodyBytes?: number;
+  /** What the OpenAPI document says of the app. `false`: neither /openapi.json nor /docs. */
+  openapi?: ApiInfo | false;
+}
+
+/** A Hono app that knows its contracts: `createClient<typeof app>()`. */
+export interface App<P extends AnyProcedure = AnyProcedure, W extends AnyWorkflow = AnyWorkflow> extends Hono {
+  /** For types alone. */
+  readonly "~contracts"?: { readonly procedures: P; readonly workflows: W };
 }
 
 /**
- * POST /rpc/:procedure, POST /workflows/:name/runs (`?wait=false` starts, `?runId=` or `Idempotency-Key` names the
- * run), GET /workflows/:name/runs/:id, GET /healthz and /readyz. Throws `duplicate_name`.
+ * Procedures at their own routes and at POST /rpc/{name}; runs at /workflows/{name}/runs; webhooks at their paths;
+ * POST /events/{name} where `publishOverHttp`; GET /openapi.json, /docs, /healthz and /readyz. Throws `duplicate_name`
+ * naming both, and `invalid_config`.
  *
  * @example
  * const app = createApp({ procedures: [validateOrder], workflows: [orderProcessing], engine });
  * app.get("/orders/:id", async (c) => c.json(await loadOrder(c.req.param("id"))));
  */
-export function createApp(options: AppOptions = {}): Hono {
-  const procedures = byName("procedures", options.procedures ?? []);
-  const workflows = byName("workflows", options.workflows ?? []);
+export function createApp<const P extends readonly AnyProcedure[] = [], const W extends readonly AnyWorkflow[] = []>(
+  options: AppOptions<P, W> = {},
+): App<P[number], W[number]> {
+  const registry = options.registry ?? registryOf(options);
+  // Without a registry only what is listed is served, and not what the workflows use of it.
+  const procedures = options.registry ? registry.procedures : byName("procedures", options.procedures ?? []);
+  const workflows = options.registry ? registry.workflows : byName("workflows", options.workflows ?? []);
+  const { runs = "open", control = "authenticated", maxBodyBytes: maxBytes = 1024 * 1024 } = options;
   let engine: Promise<Engine> | undefined = options.engine && Promise.resolve(options.engine);
   const app = new Hono();
   const log = createLog({ component: "tsdev-http" });
-  setState(app, {
-    workflows: [...workflows.values()],
+  const state = {
+    registry,
     engine: () => (engine ??= openEngine()),
     draining: false,
-  });
+    stopping: new AbortController(),
+  };
+  setState(app, state);
 
   app.use("*", nameRoute);
   app.onError((error) => {
     if (error instanceof HTTPException) return error.getResponse();
-    if (!TsdevError.is(error)) log.error(error.message, { error });
+    if (!TsdevError.is(error) && !DeclaredError.is(error)) log.error(error.message, { error });
     return toResponse(error);
   });
-  app.notFound((c) =>
-    toResponse(
-      new TsdevError("not_found", {
-        message: `no route for ${c.req.method} ${c.req.path}`,
-        fix: "check the method and the path",
-      }),
-    ),
-  );
+  app.notFound((c) => noRoute(app, c));
 
-  const limit = bodyLimit({
-    maxSize: options.maxBodyBytes ?? 1024 * 1024,
-    onError: () => {
-      throw new TsdevError("payload_too_large", {
-        message: "the body is larger than this app allows",
-        fix: "send less, or raise maxBodyBytes of createApp",
-      });
-    },
-  });
-
-  app.post("/rpc/:procedure", limit, async (c) => {
-    const procedure = find(procedures, c.req.param("procedure"), "procedure");
-    const idempotencyKey = c.req.header("idempotency-key");
-    const output: unknown = await call(procedure, await body(c), {
-      signal: c.req.raw.signal,
-      ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
-    });
-    return output === undefined ? c.body(null, 204) : c.json(output);
-  });
-
-  app.post("/workflows/:name/runs", limit, async (c) => {
-    const workflow = find(workflows, c.req.param("name"), "workflow");
-    const runId = c.req.query("runId") ?? c.req.header("idempotency-key") ?? randomUUID();
-    const runs = await stateOf(app)!.engine();
-    const input = (await body(c)) as never;
-    const location = `/workflows/${encodeURIComponent(workflow.name)}/runs/${encodeURIComponent(runId)}`;
-    if (c.req.query("wait") === "false") {
-      await runs.start(workflow, input, { runId });
-      return c.json({ runId, state: "running" }, 202, { location });
-    }
-    try {
-      // Not bound to the request: a client that hangs up does not cancel a run, it can ask for it again.
-      const output = await runs.execute(workflow, input, { runId });
-      return c.json({ runId, state: "done", output }, 200, { location });
-    } catch (error) {
-      if (!TsdevError.is(error)) log.error("a run failed", { runId, workflow: workflow.name, error });
-      return toResponse(error, { runId });
-    }
-  });
-
-  app.get("/workflows/:name/runs/:id", async (c) => {
-    const workflow = find(workflows, c.req.param("name"), "workflow");
-    const id = c.req.param("id");
-    const status = await (await stateOf(app)!.engine()).run(id);
-    if (status?.workflow === workflow.name) return c.json(status);
-    throw new TsdevError("not_found", {
-      message: `workflow "${workflow.name}" has no run "${id}"`,
-      fix: "use the runId that its start gave",
-    });
-  });
+  const gate = gateOf(options.authenticate);
+  const { rpc = true } = options;
+  const called = [...procedures.values()].filter((one) => (typeof rpc === "function" ? rpc(one) : rpc));
+  mountRpc(app, called, { gate, maxBytes });
+  mountRest(app, procedures.values(), { gate, maxBytes });
+  mountWorkflows(app, { workflows, state, gate, runs, control, maxBytes, log });
+  if (options.publishOverHttp) mountEvents(app, registry.events, { state, gate, control, maxBytes });
+  mountWebhooks(app, registry, state.engine);
+  if (options.openapi !== false) {
+    const described = {
+      procedures: [...procedures.values()],
+      rpc: new Set(called),
+      workflows: [...workflows.values()],
+      events: options.publishOverHttp ? [...registry.events.values()] : [],
+      triggers: [...registry.triggers.values()],
+      authenticates: options.authenticate !== undefined,
+      runs,
+      control,
+      info: options.openapi ?? {},
+    };
+    mountDocs(app, described);
+  }
 
   app.get("/healthz", (c) => c.json({ ok: true }));
   app.get("/readyz", async (c) => {
@@ -115,7 +122,30 @@ export function createApp(options: AppOptions = {}): Hono {
     if (engine) await (await engine).check();
     return c.json({ ready: true });
   });
-  return app;
+  return app as App<P[number], W[number]>;
+}
+
+function registryOf({ procedures = [], workflows = [], triggers = [], events = [] }: AppOptions): Registry {
+  // Two of one list are said in the words of the list; what they use is looked at after them.
+  byName("procedures", procedures);
+  byName("workflows", workflows);
+  return createRegistry([...procedures, ...workflows, ...triggers, ...events]);
+}
+
+function mountWebhooks(app: Hono, { triggers }: Registry, engine: () => Promise<Engine>): void {
+  const byPath = new Map<string, string>();
+  for (const trigger of triggers.values()) {
+    if (trigger.on !== "webhook") continue;
+    const there = byPath.get(trigger.path);
+    if (there !== undefined) {
+      throw new TsdevError("duplicate_name", {
+        message: `webhooks "${there}" and "${trigger.name}" have the same path ${trigger.path}`,
+        fix: "give one of them another path",
+      });
+    }
+    byPath.set(trigger.path, trigger.name);
+    app.post(trigger.path, async (c) => handleWebhook(trigger, await engine(), c.req.raw));
+  }
 }
 
 function byName<T extends { readonly name: string }>(what: string, items: readonly T[]): Map<string, T> {
@@ -130,22 +160,4 @@ function byName<T extends { readonly name: string }>(what: string, items: readon
     map.set(item.name, item);
   }
   return map;
-}
-
-function find<T>(items: ReadonlyMap<string, T>, name: string, what: string): T {
-  const item = items.get(name);
-  if (item) return item;
-  const known = [...items.keys()].join(", ") || "none";
-  throw new TsdevError("not_found", { message: `no ${what} "${name}"`, fix: `known: ${known}` });
-}
-
-/** The JSON body; none is an empty object. */
-async function body(c: Context): Promise<unknown> {
-  const text = await c.req.text();
-  if (text.trim() === "") return {};
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new TsdevError("invalid_input", { message: "the body is not JSON", fix: "send JSON", cause });
-  }
 }

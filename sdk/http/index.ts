@@ -1,4 +1,6 @@
 // @tsdev/sdk/http: procedures and workflows over HTTP on Hono, and a server that stops without a failed request.
-export { type AppOptions, createApp } from "./create-app.ts";
-export { problemOf, toResponse } from "./problem.ts";
+export type { Access, Authenticate } from "./access.ts";
+export { type App, type AppOptions, createApp } from "./create-app.ts";
+export type { ApiInfo } from "./openapi.ts";
+export { type Problem, type ProblemIssue, problemOf, toResponse } from "./problem.ts";
 export { type ServeOptions, type Server, serve } from "./serve.ts";

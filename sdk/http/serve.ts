@@ -8,6 +8,7 @@ import { devHost } from "../dev/host.ts";
 import type { Engine } from "../engine/engine.ts";
 import { TsdevError } from "../errors.ts";
 import { createLog } from "../log.ts";
+import type { Registry } from "../registry.ts";
 import { stateOf } from "./app-state.ts";
 
 export interface ServeOptions {
@@ -44,7 +45,7 @@ export async function serve(app: Hono, options: ServeOptions = {}): Promise<Serv
   const { drainMs = 200, graceMs = 30_000 } = options;
   const log = createLog({ component: "tsdev-http" });
   const state = stateOf(app);
-  const engine = options.engine ?? (state && state.workflows.length > 0 ? await state.engine() : undefined);
+  const engine = options.engine ?? (state && needsEngine(state.registry) ? await state.engine() : undefined);
   const server = createAdaptorServer({ fetch: app.fetch }) as HttpServer;
 
   const open = new Set<ServerResponse>();
@@ -57,7 +58,7 @@ export async function serve(app: Hono, options: ServeOptions = {}): Promise<Serv
   });
 
   await listen(server, options.port ?? Number(process.env.PORT ?? 3000), options.hostname);
-  if (engine && state) await engine.resume(state.workflows);
+  if (engine && state) await engine.work(state.registry);
   const { port } = server.address() as AddressInfo;
   const url = `http://${options.hostname ?? "localhost"}:${port}`;
   log.info(`listening on ${url}`);
@@ -69,6 +70,7 @@ export async function serve(app: Hono, options: ServeOptions = {}): Promise<Serv
       if (state) state.draining = true;
       for (const response of open) if (!response.headersSent) response.shouldKeepAlive = false;
       await sleep(drainMs);
+      state?.stopping.abort();
       await close(server, graceMs);
       await engine?.close();
     })();
@@ -102,6 +104,11 @@ export async function serve(app: Hono, options: ServeOptions = {}): Promise<Serv
       await stop();
     },
   };
+}
+
+/** Without workflows and what leads to them nothing is left to carry on. */
+function needsEngine({ workflows, triggers }: Registry): boolean {
+  return workflows.size > 0 || triggers.size > 0;
 }
 
 function listen(server: HttpServer, port: number, hostname: string | undefined): Promise<void> {

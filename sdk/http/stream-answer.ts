@@ -1,0 +1,136 @@
+// Stream answer: items as they come, as server-sent events where the client accepts them, else one JSON per line.
+import type { Context } from "hono";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
+import { TsdevError } from "../errors.ts";
+import { createLog } from "../log.ts";
+import { problemOf } from "./problem.ts";
+
+/** How often an idle stream says that it is alive, milliseconds: proxies close one that is silent for a minute or so. */
+const heartbeatMs = 15_000;
+/** How long the answer's status waits for the first item, milliseconds: an error before it is a problem with its status. */
+const firstItemMs = 1_000;
+
+export interface StreamParts {
+  encode: (item: unknown) => string;
+  /** Aborted when the client leaves. */
+  stop: AbortController | undefined;
+  status?: number | undefined;
+}
+
+/**
+ * Server-sent events carry an item each, then `event: end`, or `event: error` with a problem. Lines carry an item each; an
+ * answer that fails is cut off, so that it is not taken for a whole one.
+ */
+export async function streamAnswer(
+  c: Context,
+  items: AsyncIterable<unknown>,
+  { encode, stop, status = 200 }: StreamParts,
+): Promise<Response> {
+  const iterator = items[Symbol.asyncIterator]();
+  const first = iterator.next();
+  // Its error is thrown here when it is quick, and told within the stream when it is not.
+  first.catch(() => {});
+  let timer: NodeJS.Timeout | undefined;
+  await Promise.race([
+    first,
+    new Promise((resolve) => {
+      timer = setTimeout(resolve, firstItemMs);
+    }),
+  ]).finally(() => clearTimeout(timer));
+  const events = acceptsEvents(c);
+  const body = new ReadableStream<Uint8Array>(
+    events ? eventSource(iterator, first, encode, stop) : lineSource(iterator, first, encode, stop),
+    { highWaterMark: 0 },
+  );
+  return c.body(
+    body,
+    status as ContentfulStatusCode,
+    streamHeaders(events ? "text/event-stream" : "application/x-ndjson"),
+  );
+}
+
+/** Headers that keep proxies from holding a stream back. */
+export function streamHeaders(type: string): Record<string, string> {
+  return { "content-type": type, "cache-control": "no-store", "x-accel-buffering": "no" };
+}
+
+export function acceptsEvents(c: Context): boolean {
+  return (c.req.header("accept") ?? "").includes("text/event-stream");
+}
+
+/** What a ReadableStream is made of. */
+type Source = NonNullable<ConstructorParameters<typeof ReadableStream<Uint8Array>>[0]> & { type?: undefined };
+
+const encoder = new TextEncoder();
+
+function lineSource(
+  iterator: AsyncIterator<unknown>,
+  first: Promise<IteratorResult<unknown>>,
+  encode: (item: unknown) => string,
+  stop: AbortController | undefined,
+): Source {
+  let next: Promise<IteratorResult<unknown>> | undefined = first;
+  return {
+    async pull(controller) {
+      try {
+        const { done, value } = await (next ?? iterator.next());
+        next = undefined;
+        if (done) controller.close();
+        else controller.enqueue(encoder.encode(`${encode(value)}\n`));
+      } catch (error) {
+        report(error);
+        controller.error(error);
+      }
+    },
+    cancel: () => leave(iterator, stop),
+  };
+}
+
+function eventSource(
+  iterator: AsyncIterator<unknown>,
+  first: Promise<IteratorResult<unknown>>,
+  encode: (item: unknown) => string,
+  stop: AbortController | undefined,
+): Source {
+  let next: Promise<IteratorResult<unknown>> | undefined = first;
+  let id = 0;
+  let heartbeat: NodeJS.Timeout | undefined;
+  return {
+    start(controller) {
+      heartbeat = setInterval(() => controller.enqueue(encoder.encode(":\n\n")), heartbeatMs).unref();
+    },
+    async pull(controller) {
+      try {
+        const { done, value } = await (next ?? iterator.next());
+        next = undefined;
+        if (!done) return controller.enqueue(encoder.encode(eventText({ id: ++id, data: encode(value) })));
+        controller.enqueue(encoder.encode(eventText({ event: "end", data: "" })));
+      } catch (error) {
+        report(error);
+        controller.enqueue(encoder.encode(eventText({ event: "error", data: JSON.stringify(problemOf(error)) })));
+      }
+      clearInterval(heartbeat);
+      controller.close();
+    },
+    cancel() {
+      clearInterval(heartbeat);
+      return leave(iterator, stop);
+    },
+  };
+}
+
+/** One event as text. JSON has no line breaks of its own. */
+export function eventText({ id, event, data }: { id?: number; event?: string; data: string }): string {
+  return `${id === undefined ? "" : `id: ${id}\n`}${event === undefined ? "" : `event: ${event}\n`}data: ${data}\n\n`;
+}
+
+function leave(iterator: AsyncIterator<unknown>, stop: AbortController | undefined): void {
+  stop?.abort(new TsdevError("canceled", { message: "the client left", fix: "ask again" }));
+  // A generator that is waiting returns only when what it waits for is over: nobody waits for that here.
+  iterator.return?.()?.then(undefined, () => {});
+}
+
+function report(error: unknown): void {
+  if (TsdevError.is(error) && error.status < 500) return;
+  createLog({ component: "tsdev-http" }).error("a stream failed", { error });
+}

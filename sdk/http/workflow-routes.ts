@@ -1,0 +1,191 @@
+// Workflow routes: runs are started, looked at, followed and controlled.
+import { randomUUID } from "node:crypto";
+import type { Context, Hono } from "hono";
+import { z } from "zod";
+import { type Engine, endStates, type RunFilter, type RunState, type RunStatus } from "../engine/engine.ts";
+import { TsdevError } from "../errors.ts";
+import type { Log } from "../log.ts";
+import { checkContract } from "../procedures/contract.ts";
+import type { AnyWorkflow } from "../workflows/definition.ts";
+import type { AnyEvent } from "../workflows/event.ts";
+import type { Access, Gate } from "./access.ts";
+import type { AppState } from "./app-state.ts";
+import { decoderOf } from "./decode.ts";
+import { toJson } from "./json.ts";
+import { toResponse } from "./problem.ts";
+import { readJson } from "./read-body.ts";
+import { runEventsAnswer } from "./run-events.ts";
+
+export interface WorkflowRouteParts {
+  workflows: ReadonlyMap<string, AnyWorkflow>;
+  state: AppState;
+  gate: Gate;
+  runs: Access;
+  control: Access;
+  maxBytes: number;
+  log: Log;
+}
+
+export const states = ["queued", "running", "waiting", "paused", "done", "failed", "canceled"] as const;
+
+/** The bodies and queries of these routes; OpenAPI is made of the same. */
+export const runContracts = {
+  list: z.object({
+    state: z.enum(states).optional(),
+    limit: z.coerce.number().int().min(1).max(500).optional(),
+    before: z.string().optional(),
+  }),
+  cancel: z.object({ reason: z.string().max(1_000).optional() }),
+  retry: z.object({ from: z.string().optional() }),
+  rerun: z.object({ runId: z.string().min(1).max(200).optional() }),
+  approval: z.object({ approved: z.boolean(), comment: z.string().max(10_000).optional() }),
+};
+
+export const runIdContract = z.string().regex(/^[\x21-\x7e]{1,200}$/, "1 to 200 visible ASCII characters");
+
+const json = { "content-type": "application/json" };
+
+export function mountWorkflows(app: Hono, parts: WorkflowRouteParts): void {
+  const { state, gate, runs, control, maxBytes, log } = parts;
+  const workflowOf = (c: Context) => find(parts.workflows, c.req.param("name") ?? "", "workflow");
+  const locationOf = (workflow: AnyWorkflow, runId: string) =>
+    `/workflows/${encodeURIComponent(workflow.name)}/runs/${encodeURIComponent(runId)}`;
+
+  app.post("/workflows/:name/runs", async (c) => {
+    const workflow = workflowOf(c);
+    const principal = await gate.admit(c, runs, `starting a run of workflow "${workflow.name}"`);
+    const named = c.req.query("runId") ?? c.req.header("idempotency-key");
+    const runId = named === undefined ? randomUUID() : await checkContract(runIdContract, named, "the runId");
+    const engine = await state.engine();
+    const body = (await readJson(c, maxBytes)) ?? {};
+    const decode = decoderOf(workflow.input, "json");
+    const input = (decode ? decode(body) : body) as never;
+    const options = { runId, origin: { kind: "http" as const }, ...(principal ? { principal } : {}) };
+    const headers = { ...json, location: locationOf(workflow, runId) };
+    if (c.req.query("wait") === "false") {
+      await engine.start(workflow, input, options);
+      const stands = await engine.run(runId);
+      return c.body(JSON.stringify({ runId, state: stands?.state ?? "queued" }), 202, headers);
+    }
+    try {
+      // Not bound to the request: a client that hangs up does not cancel a run, it can ask for it again.
+      const output = await engine.execute(workflow, input, options);
+      return c.body(toJson({ runId, state: "done", output }), 200, headers);
+    } catch (error) {
+      if (!TsdevError.is(error)) log.error("a run failed", { runId, workflow: workflow.name, error });
+      return toResponse(error, { runId });
+    }
+  });
+
+  app.get("/workflows/:name/runs", async (c) => {
+    const workflow = workflowOf(c);
+    await gate.admit(c, runs, `looking at runs of workflow "${workflow.name}"`);
+    const asked = await checkContract(runContracts.list, c.req.query(), "the query");
+    const filter: RunFilter = { workflow: workflow.name, limit: asked.limit ?? 50 };
+    if (asked.state) filter.state = asked.state as RunState;
+    if (asked.before !== undefined) filter.before = asked.before;
+    return c.body(toJson({ runs: await (await state.engine()).runs(filter) }), 200, json);
+  });
+
+  const runOf = async (c: Context): Promise<{ engine: Engine; workflow: AnyWorkflow; run: RunStatus }> => {
+    const workflow = workflowOf(c);
+    const id = c.req.param("id") ?? "";
+    const engine = await state.engine();
+    const run = await engine.run(id);
+    if (run?.workflow === workflow.name) return { engine, workflow, run };
+    throw new TsdevError("not_found", {
+      message: `workflow "${workflow.name}" has no run "${id}"`,
+      fix: "use the runId that its start gave",
+    });
+  };
+
+  app.get("/workflows/:name/runs/:id", async (c) => {
+    await gate.admit(c, runs, "looking at a run");
+    return c.body(toJson((await runOf(c)).run), 200, json);
+  });
+
+  app.get("/workflows/:name/runs/:id/events", async (c) => {
+    await gate.admit(c, runs, "following a run");
+    const { engine, run } = await runOf(c);
+    const ended = endStates.has(run.state);
+    return runEventsAnswer(c, engine, run.runId, { ended, stopping: state.stopping.signal });
+  });
+
+  /** Who may control is asked before whether the run is there: a stranger learns of no run. */
+  const controlled = async (c: Context, what: string) => {
+    const principal = await gate.admit(c, control, what);
+    return { ...(await runOf(c)), principal };
+  };
+  const bodyOf = async <S extends z.ZodType>(c: Context, contract: S): Promise<z.output<S>> =>
+    checkContract(contract, (await readJson(c, maxBytes)) ?? {}, "the body");
+
+  app.post("/workflows/:name/runs/:id/cancel", async (c) => {
+    const { engine, run, principal } = await controlled(c, "canceling a run");
+    const { reason } = await bodyOf(c, runContracts.cancel);
+    const by = principal ? `canceled by ${principal.id}` : "canceled over HTTP";
+    const canceled = await engine.cancel(run.runId, { reason: reason ?? by });
+    return c.json({ runId: run.runId, canceled }, 202);
+  });
+
+  app.post("/workflows/:name/runs/:id/pause", async (c) => {
+    const { engine, run } = await controlled(c, "pausing a run");
+    await engine.pause(run.runId);
+    return c.json({ runId: run.runId }, 202);
+  });
+
+  app.post("/workflows/:name/runs/:id/resume", async (c) => {
+    const { engine, run } = await controlled(c, "resuming a run");
+    await engine.resume(run.runId);
+    return c.json({ runId: run.runId }, 202);
+  });
+
+  app.post("/workflows/:name/runs/:id/retry", async (c) => {
+    const { engine, run } = await controlled(c, "retrying a run");
+    const { from } = await bodyOf(c, runContracts.retry);
+    await engine.retry(run.runId, from === undefined ? {} : { from });
+    return c.json({ runId: run.runId }, 202);
+  });
+
+  app.post("/workflows/:name/runs/:id/rerun", async (c) => {
+    const { engine, workflow, run } = await controlled(c, "running a run again");
+    const asked = await bodyOf(c, runContracts.rerun);
+    const { runId } = await engine.rerun(run.runId, asked.runId === undefined ? {} : { runId: asked.runId });
+    return c.json({ runId }, 202, { location: locationOf(workflow, runId) });
+  });
+
+  app.post("/workflows/:name/runs/:id/approvals/:node", async (c) => {
+    const { engine, run, principal } = await controlled(c, "answering an approval");
+    const { approved, comment } = await bodyOf(c, runContracts.approval);
+    const by = principal?.id ?? "anonymous";
+    await engine.approve(run.runId, c.req.param("node"), {
+      approved,
+      by,
+      ...(comment === undefined ? {} : { comment }),
+    });
+    return c.json({ runId: run.runId, approved, by }, 202);
+  });
+}
+
+/** Mounts POST /events/:name. The body is the payload; `?id=` or Idempotency-Key names the event, which then counts once. */
+export function mountEvents(
+  app: Hono,
+  events: ReadonlyMap<string, AnyEvent>,
+  { state, gate, control, maxBytes }: Pick<WorkflowRouteParts, "state" | "gate" | "control" | "maxBytes">,
+): void {
+  app.post("/events/:name", async (c) => {
+    await gate.admit(c, control, "publishing an event");
+    const event = find(events, c.req.param("name"), "event");
+    const body = (await readJson(c, maxBytes)) ?? {};
+    const decode = decoderOf(event.payload, "json");
+    const id = c.req.query("id") ?? c.req.header("idempotency-key");
+    const engine = await state.engine();
+    return c.json(await engine.publish(event, decode ? decode(body) : body, id === undefined ? {} : { id }), 202);
+  });
+}
+
+function find<T>(items: ReadonlyMap<string, T>, name: string, what: string): T {
+  const item = items.get(name);
+  if (item) return item;
+  const known = [...items.keys()].join(", ") || "none";
+  throw new TsdevError("not_found", { message: `no ${what} "${name}"`, fix: `known: ${known}` });
+}
