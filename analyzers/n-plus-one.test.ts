@@ -119,6 +119,26 @@ test("transaction statements are not counted as repeats", async () => {
   expect(await store.analyze(request("t1", "/orders", spans))).toEqual({ findings: [], rejections: [] });
 });
 
+test("the place of different queries is that of the traces which have one", async () => {
+  const different = (trace: string, line: (n: number) => number | "") =>
+    request(
+      trace,
+      "/catalog",
+      ["a", "b", "c", "d", "e", "f", "g"].map((table, n) => {
+        const one = query(trace, n, `SELECT * FROM ${table}`, 0);
+        const at = line(n);
+        const place = { "code.file.path": at === "" ? "" : "src/orders.ts", "code.line.number": at };
+        return { ...one, attributes: { ...one.attributes, ...place } };
+      }),
+    );
+  const { rejections } = await store.analyze([
+    ...different("t1", () => ""),
+    ...different("t2", () => ""),
+    ...different("t3", (n) => (n < 3 ? "" : 12 + n)),
+  ]);
+  expect(rejections).toMatchObject([{ test: "different-queries", file: "src/orders.ts", line: 15 }]);
+});
+
 test("what only looks like it is left alone, each with its reason and place", async () => {
   const times = (count: number, trace: string, text: string, line: number) =>
     Array.from({ length: count }, (_, n) => query(trace, n, text, line));
