@@ -48,8 +48,9 @@ function printOne(api: string, operation: DescribedOperation, contracts: Contrac
     `  output: ${outputOf(operation, contracts)},`,
     `  effects: ${literal({ reads: resource, writes: reading ? [] : resource }, 2)},`,
     `  idempotent: ${idempotent},`,
-    "  handler: (input, ctx) =>",
-    `    ${api}.call(`,
+    // With `await`, so that this line stands in the stack of the request, and in its span.
+    "  handler: async (input, ctx) =>",
+    `    await ${api}.call(`,
     `      ${literal(request, 6)},`,
     "      input,",
     "      ctx,",

@@ -52,20 +52,19 @@ export function upstream(parts: {
       }
       const body = bodyOf(operation, input as Record<string, unknown>, headers);
       await secrets.apply(operation.security ?? [], what, url, headers);
-      let response: Response;
       try {
         // A redirect would carry keys in headers to whatever host it names.
-        response = await fetch(url, {
+        const response = await fetch(url, {
           method: operation.method,
           headers,
           ...(body === undefined ? {} : { body }),
           signal: context.signal,
           redirect: "manual",
         });
-      } catch (cause) {
-        throw secrets.unreachable(what, cause, context.signal);
+        return (await answerOf(response, operation, what, secrets)) as T;
+      } catch (thrown) {
+        throw TsdevError.is(thrown) ? thrown : secrets.unreachable(what, thrown, context.signal);
       }
-      return (await answerOf(response, operation, what, secrets)) as T;
     },
   };
 }
@@ -76,7 +75,7 @@ function acceptOf({ answer }: Operation): string {
 
 async function answerOf(response: Response, operation: Operation, what: string, secrets: Secrets): Promise<unknown> {
   if (!response.ok) {
-    const said = secrets.hide(await response.text().catch(() => ""));
+    const said = secrets.hide(await response.text());
     throw UpstreamError.of(response, what, said);
   }
   if (operation.answer === "none" || response.status === 204) {
