@@ -66,6 +66,7 @@ export {
   type ProcedureContext,
   procedure,
 } from "./procedures/procedure.ts";
+export { type Stream, stream } from "./procedures/stream.ts";
 export type { CallFailure, CallRecord, Recorder, RunRecord } from "./recorder.ts";
 export { createRegistry, type Declaration, isDeclaration, type Registry } from "./registry.ts";
 export { type BullmqOptions, bullmq } from "./triggers/bullmq.ts";
