@@ -4,12 +4,11 @@ import { createRequire, syncBuiltinESMExports } from "node:module";
 import type { Span } from "@opentelemetry/api";
 import { HttpInstrumentation } from "@opentelemetry/instrumentation-http";
 import { UndiciInstrumentation } from "@opentelemetry/instrumentation-undici";
-import type { CallSites } from "./call-site.ts";
 import type { OutgoingRecorder } from "./outgoing-recorder.ts";
 import { originalUrlAttributes, type UndiciRequestLike } from "./replay/original-url.ts";
 
 /** Must come before the app's modules are loaded. */
-export function instrument(callSites: CallSites, outgoing: OutgoingRecorder | undefined): void {
+export function instrument(outgoing: OutgoingRecorder | undefined): void {
   new HttpInstrumentation({
     // http-server.ts makes these spans, at a fraction of the cost.
     disableIncomingRequestInstrumentation: true,

@@ -59,6 +59,6 @@ export function startTracing(
   traceIncomingRequests(provider.getTracer("@tsdev/sdk/http"));
   new PgTracing(provider.getTracer("@tsdev/sdk/pg"));
   new LibraryHooks(provider);
-  instrument(callSites, outgoing);
+  instrument(outgoing);
   return delivery;
 }
