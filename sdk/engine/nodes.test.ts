@@ -452,7 +452,7 @@ describe.each(["memory", "postgres"] as const)("%s", (kind) => {
 
   describe("compensation", () => {
     const undone: string[] = [];
-    const make = (name: string) => step(name, () => `${name}-made`);
+    const make = <const N extends string>(name: N) => step(name, () => `${name}-made`);
     const undo = (name: string, fn: (ctx: ProcedureContext) => void = () => {}) =>
       procedure({
         name: `undo-${name}`,

@@ -77,6 +77,8 @@ export class RunEngine implements Engine {
   /** By run id, from before the row is written, so that two calls with one id are one run. */
   readonly #beginning = new Map<string, Promise<Begun>>();
   readonly #driven = new Map<string, Driven>();
+  /** Places that are promised to runs which are being begun or claimed. */
+  #promised = 0;
   readonly #served = new ServedWorkflows();
   readonly #followers = new Followers();
   readonly #queued = new Map<string, { count: number; at: number }>();
@@ -113,6 +115,7 @@ export class RunEngine implements Engine {
     const { run, driven } = await this.#begin(workflow, input, options);
     const giveUp = () => void this.cancel(run.id, { reason: reasonOf(signal!) }).catch(() => {});
     signal?.addEventListener("abort", giveUp, { once: true });
+    if (signal?.aborted) giveUp();
     try {
       return (await this.#end(run.id, driven, signal)) as WorkflowOutput<W>;
     } finally {
@@ -326,37 +329,51 @@ export class RunEngine implements Engine {
     const { name, version, ir } = workflow;
     const { origin = { kind: "direct" }, delayMs = 0, parent = null } = options;
     const slotKey = ir.concurrency ? slotKeyOf(workflow, scope) : null;
-    const take = this.#driven.size < this.#parts.maxRunning && slotKey === null && delayMs === 0;
+    const take = this.#places() > 0 && slotKey === null && delayMs === 0;
     if (!take && parent === null) await this.#checkQueue(name, id);
     const span = openRunSpan({ id, workflow: name, version, origin });
-    const { run, taken } = await this.#store.begin(
-      {
-        id,
-        workflow: name,
-        version,
-        ir,
-        input,
-        scope,
-        inputDigest: this.durable ? digest(input) : "",
-        traceparent: span.traceparent,
-        origin,
-        principal: options.principal ?? null,
-        slotKey,
-        parent,
-      },
-      { take, delayMs },
-    );
-    if (taken && !this.#driven.has(id)) {
+    const fresh: NewRun = {
+      id,
+      workflow: name,
+      version,
+      ir,
+      input,
+      scope,
+      inputDigest: this.durable ? digest(input) : "",
+      traceparent: span.traceparent,
+      origin,
+      principal: options.principal ?? null,
+      slotKey,
+      parent,
+    };
+    const begin = async () => {
+      const { run, taken } = await this.#store.begin(fresh, { take, delayMs });
+      if (!taken || this.#driven.has(id)) return { run, driven: this.#driven.get(id), taken };
       const { drive, ended } = this.#drive(workflow.code, run, 1, undefined, span);
-      return { run, driven: this.#keep(run, ended, drive) };
-    }
+      return { run, driven: this.#keep(run, ended, drive), taken };
+    };
+    const { run, driven, taken } = await (take ? this.#promising(1, begin) : begin());
     if (!taken && run.state === "queued") {
       const counted = this.#queued.get(name);
       if (counted) counted.count++;
       if (delayMs > 0) this.#scanAt(new Date(this.#store.now().getTime() + delayMs));
       else void this.#scan().catch(() => {});
     }
-    return { run, driven: this.#driven.get(id) };
+    return { run, driven };
+  }
+
+  #places(): number {
+    return this.#parts.maxRunning - this.#driven.size - this.#promised;
+  }
+
+  /** Keeps places free while runs are on their way to them. */
+  async #promising<T>(count: number, fn: () => Promise<T>): Promise<T> {
+    this.#promised += count;
+    try {
+      return await fn();
+    } finally {
+      this.#promised -= count;
+    }
   }
 
   /** Throws `rate_limited` when as many runs are queued as may be. Counted once a second, and exactly near the limit. */
@@ -438,7 +455,7 @@ export class RunEngine implements Engine {
     const { runId } = driven.lease;
     if (this.#driven.get(runId) !== driven) return;
     // A place is free.
-    const full = this.#driven.size >= this.#parts.maxRunning;
+    const full = this.#places() <= 0;
     this.#driven.delete(runId);
     if (full) void this.#scan().catch(() => {});
   }
@@ -549,7 +566,7 @@ export class RunEngine implements Engine {
 
   /** Takes what is due. */
   async #scanOnce(): Promise<number> {
-    const free = this.#parts.maxRunning - this.#driven.size;
+    const free = this.#places();
     const names = this.#served.names;
     if (this.#closing || free <= 0 || names.length === 0) return 0;
     const except = { runIds: [...this.#driven.keys()], versions: this.#served.unservable };
@@ -566,8 +583,12 @@ export class RunEngine implements Engine {
       else this.#sayUnservable(id, workflow, version);
     }
     if (ids.length === 0 || this.#closing) return 0;
-    const claimed = await this.#store.claim(ids);
-    for (const run of claimed) this.#carryOn(run);
+    const places = ids.slice(0, Math.max(0, this.#places()));
+    const claimed = await this.#promising(places.length, async () => {
+      const runs = await this.#store.claim(places);
+      for (const run of runs) this.#carryOn(run);
+      return runs;
+    });
     if (due.length === free && claimed.length > 0) this.#scanAgain = true;
     return claimed.length;
   }

@@ -141,14 +141,16 @@ export class PostgresStore implements RunStore {
   }
 
   async history(runIds: readonly string[], outputs: boolean): Promise<Map<string, HistoryRow[]>> {
+    const one = runIds.length === 1;
     const rows = await this.#db.arrays(
-      outputs ? "history" : "paths",
-      `SELECT run_id, seq, epoch, type, node, data, ${outputs ? "output" : presence} FROM tsdev.journal
-        WHERE run_id = ANY ($1::text[]) ORDER BY run_id, seq`,
-      [runIds],
+      `${outputs ? "history" : "paths"}-of-${one ? "one" : "many"}`,
+      `SELECT seq, epoch, type, node, data, ${outputs ? "output" : presence}${one ? "" : ", run_id"} FROM tsdev.journal
+        WHERE ${one ? "run_id = $1 ORDER BY seq" : "run_id = ANY ($1::text[]) ORDER BY run_id, seq"}`,
+      [one ? runIds[0] : runIds],
     );
+    if (one) return new Map([[runIds[0]!, rows.map(toHistoryRow)]]);
     const all = new Map<string, HistoryRow[]>(runIds.map((id) => [id, []]));
-    for (const row of rows) all.get(row[0] as string)!.push(toHistoryRow(row));
+    for (const row of rows) all.get(row[6] as string)!.push(toHistoryRow(row));
     return all;
   }
 
@@ -568,7 +570,7 @@ function rowColumns(items: readonly Append[]): unknown[][] {
   return [ids!, epochs!, seqs!, types!, nodes!, data!, outputs!];
 }
 
-function toHistoryRow([, seq, epoch, type, node, data, output]: unknown[]): HistoryRow {
+function toHistoryRow([seq, epoch, type, node, data, output]: unknown[]): HistoryRow {
   return {
     seq: seq as number,
     epoch: epoch as number,

@@ -39,7 +39,7 @@ export class Slots {
           `UPDATE tsdev.runs r SET has_slot = s.free, due_at = CASE WHEN s.free THEN r.due_at END
              FROM (SELECT count(*) < $3 AS free FROM tsdev.runs
                     WHERE slot_key = $2 AND has_slot AND finished_at IS NULL) s
-            WHERE r.id = $1 AND r.state = 'queued' AND NOT r.has_slot`,
+            WHERE r.id = $1 AND r.state = 'queued' AND NOT r.has_slot AND r.due_at <= now()`,
           [id, slot_key, limit],
         );
       });
