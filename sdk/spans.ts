@@ -1,5 +1,13 @@
 // Spans: one way to run a function under a span, so that errors are told the same everywhere.
-import { type Attributes, type Context, context, type Span, SpanStatusCode, trace } from "@opentelemetry/api";
+import {
+  type Attributes,
+  type Context,
+  context,
+  isSpanContextValid,
+  type Span,
+  SpanStatusCode,
+  trace,
+} from "@opentelemetry/api";
 import { errorType } from "./policies/transient.ts";
 import { ATTR_ERROR_TYPE, tracerName } from "./semantic-conventions.ts";
 
@@ -24,6 +32,8 @@ export async function inSpan<T>(
   parent: Context = context.active(),
 ): Promise<T> {
   const span = startSpan(name, attributes, parent);
+  // Without a tracer there is nothing to be the parent of, and a context of its own costs as much as a small handler.
+  if (!isSpanContextValid(span.spanContext())) return fn(span);
   try {
     return await withSpan(span, () => fn(span), parent);
   } catch (error) {

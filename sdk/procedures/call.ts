@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Attributes, trace } from "@opentelemetry/api";
-import { createLog } from "../log.ts";
+import { createLog, type Log } from "../log.ts";
 import { type EffectivePolicies, effectivePolicies } from "../policies/effective-policies.ts";
 import { activeRecorder } from "../recorder.ts";
 import {
@@ -48,7 +48,7 @@ export function call<P extends AnyProcedure>(
     signal: options.signal ?? new AbortController().signal,
     idempotencyKey: options.idempotencyKey ?? randomUUID(),
     attempt: 1,
-    log: createLog({ procedure: procedure.name }),
+    log: factsOf(procedure).log,
   };
   if (options.principal) context.principal = options.principal;
   const policies = effectivePolicies(procedure);
@@ -137,6 +137,7 @@ export async function callBare<P extends AnyProcedure>(
 interface Facts {
   readonly attributes: Attributes;
   readonly fail: ReturnType<typeof failOf>;
+  readonly log: Log;
 }
 
 const facts = new WeakMap<AnyProcedure, Facts>();
@@ -144,7 +145,11 @@ const facts = new WeakMap<AnyProcedure, Facts>();
 function factsOf(procedure: AnyProcedure): Facts {
   let known = facts.get(procedure);
   if (!known) {
-    known = { attributes: attributesOf(procedure), fail: failOf(procedure) };
+    known = {
+      attributes: attributesOf(procedure),
+      fail: failOf(procedure),
+      log: createLog({ procedure: procedure.name }),
+    };
     facts.set(procedure, known);
   }
   return known;

@@ -1,5 +1,5 @@
 // Contract: checks a value against a Zod schema and says in one TsdevError what is wrong and where.
-import type { z } from "zod";
+import { z } from "zod";
 import { type ErrorCode, TsdevError } from "../errors.ts";
 
 /** The parsed value, or a TsdevError with the path of the first thing that is wrong. `what` names the value. */
@@ -9,7 +9,7 @@ export async function checkContract<S extends z.ZodType>(
   what: string,
   code: Extract<ErrorCode, "invalid_input" | "invalid_output"> = "invalid_input",
 ): Promise<z.output<S>> {
-  const parsed = await schema.safeParseAsync(value);
+  const parsed = await parse(schema, value);
   if (parsed.success) return parsed.data;
   const [first, ...others] = parsed.error.issues;
   const path = first?.path.map(String).join(".") ?? "";
@@ -21,4 +21,19 @@ export async function checkContract<S extends z.ZodType>(
     ...(path === "" ? {} : { path }),
     cause: parsed.error,
   });
+}
+
+/** Contracts that were found to have an asynchronous part. */
+const asynchronous = new WeakSet<z.ZodType>();
+
+/** At once where the contract allows it: a promise for each part of a value costs more than checking it. */
+function parse<S extends z.ZodType>(schema: S, value: unknown) {
+  if (asynchronous.has(schema)) return schema.safeParseAsync(value);
+  try {
+    return schema.safeParse(value);
+  } catch (error) {
+    if (!(error instanceof z.core.$ZodAsyncError)) throw error;
+    asynchronous.add(schema);
+    return schema.safeParseAsync(value);
+  }
 }
