@@ -256,6 +256,18 @@ export function runStoreContract(open: (leaseMs: number) => Promise<RunStore>): 
     expect(await dueOf()).toEqual([]);
   });
 
+  test("of many workers that claim runs of one key at once, no more get one than there are slots", async () => {
+    const stores = await Promise.all(Array.from({ length: 4 }, () => open(60_000)));
+    for (let round = 0; round < 10; round++) {
+      const key = unique();
+      const ir = { ir: 1, name: "w", concurrency: { limit: 1 }, nodes: [] } as const;
+      const ids = stores.map((_store, index) => `${key}-${index}`);
+      for (const id of ids) await stores[0]!.begin(newRun(id, { ir, slotKey: key }), queue);
+      const claimed = await Promise.all(stores.map((store, index) => store.claim([ids[index]!])));
+      expect(claimed.flat()).toHaveLength(1);
+    }
+  });
+
   test("a cursor moves for one of two who move it at once", async () => {
     const [a, b] = [await open(60_000), await open(60_000)];
     const name = unique();

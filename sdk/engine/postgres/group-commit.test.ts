@@ -1,0 +1,69 @@
+// Group commit: what shares a write, and that writes of one key stay in order whatever each of them takes.
+import { expect, test } from "vitest";
+import { GroupCommit } from "./group-commit.ts";
+
+/** A lane whose writes end when the test says so. */
+function lane(commits: GroupCommit, oncePerKey = false) {
+  const writes: { items: readonly string[]; end(error?: Error): void }[] = [];
+  const add = commits.lane<string, undefined>({
+    keyOf: (item) => item[0]!,
+    oncePerKey,
+    write: (items) =>
+      new Promise((resolve, reject) => {
+        writes.push({ items, end: (error) => (error ? reject(error) : resolve([])) });
+      }),
+  });
+  return { writes, add, items: () => writes.map(({ items }) => items.join(" ")) };
+}
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+test("a lone write goes at once, two may be in flight, what comes meanwhile shares the next", async () => {
+  const { writes, add, items } = lane(new GroupCommit());
+  const all = ["a1", "b1", "c1", "d1"].map((item) => add(item));
+  expect(items()).toEqual(["a1", "b1"]);
+  writes[1]!.end();
+  await settled();
+  expect(items()).toEqual(["a1", "b1", "c1 d1"]);
+  writes[0]!.end();
+  writes[2]!.end();
+  await Promise.all(all);
+});
+
+test("writes of one key wait for the one before them, in this lane and in others", async () => {
+  const commits = new GroupCommit();
+  const rows = lane(commits);
+  const changes = lane(commits, true);
+  const all = [rows.add("a1"), rows.add("a2"), changes.add("a3"), changes.add("b1"), rows.add("a4"), rows.add("b2")];
+  expect([rows.items(), changes.items()]).toEqual([["a1"], ["b1"]]);
+  rows.writes[0]!.end();
+  await settled();
+  expect([rows.items(), changes.items()]).toEqual([["a1", "a2"], ["b1"]]);
+  rows.writes[1]!.end();
+  await settled();
+  expect(changes.items()).toEqual(["b1", "a3"]);
+  changes.writes[0]!.end();
+  changes.writes[1]!.end();
+  await settled();
+  expect(rows.items().slice(2).join(" ").split(" ").toSorted()).toEqual(["a4", "b2"]);
+  for (const { end } of rows.writes) end();
+  await settled();
+  for (const { end } of rows.writes) end();
+  await Promise.all(all);
+});
+
+test("when a write fails, those of its key behind it fail too, and others do not", async () => {
+  const { writes, add } = lane(new GroupCommit());
+  const [first, second, third, other] = [add("a1"), add("b1"), add("a2"), add("c1")];
+  const verdicts = Promise.all([
+    expect(first).rejects.toThrow("gone"),
+    expect(third).rejects.toThrow("gone"),
+    expect(second).resolves.toBeUndefined(),
+    expect(other).resolves.toBeUndefined(),
+  ]);
+  writes[0]!.end(new Error("gone"));
+  writes[1]!.end();
+  await settled();
+  expect(writes.slice(2).map(({ items }) => items)).toEqual([["c1"]]);
+  writes[2]!.end();
+  await verdicts;
+});
