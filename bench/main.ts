@@ -1,11 +1,18 @@
 // Benchmarks: `npm run bench [-- NAME]`; each against a named rival or limit in the same run, as JSON on stdout.
+import { hotReload } from "./hot-reload.ts";
 import { http } from "./http.ts";
 import { logFollow } from "./log-follow.ts";
 import type { Measured } from "./measured.ts";
 import { tracing } from "./tracing.ts";
 import { workflow } from "./workflow.ts";
 
-const benchmarks: Record<string, () => Promise<Measured[]>> = { http, "log-follow": logFollow, workflow, tracing };
+const benchmarks: Record<string, () => Promise<Measured[]>> = {
+  "hot-reload": hotReload,
+  http,
+  "log-follow": logFollow,
+  workflow,
+  tracing,
+};
 
 const [name] = process.argv.slice(2);
 if (name !== undefined && !(name in benchmarks)) {

@@ -21,6 +21,9 @@ export async function runPage(page: string, env: Record<string, string> = {}): P
       "@tsdev/sdk": "index.ts",
       "@tsdev/sdk/http": "http/index.ts",
       "@tsdev/sdk/client": "client/index.ts",
+      "@tsdev/sdk/dev": "dev/index.ts",
+      "@tsdev/sdk/integration": "integration/index.ts",
+      "@tsdev/sdk/introspection": "introspection/index.ts",
     };
     let source = program;
     for (const [name, entry] of Object.entries(entries))
