@@ -72,6 +72,63 @@ declare global { var releases: (() => void)[] | undefined }
   expect(new TextDecoder().decode((await reader.read()).value)).toBe("old one");
 });
 
+test("a run in memory goes on over an edit, and takes the newer code for what it has not begun", async () => {
+  const steps = (text: string) => `import { z } from "zod";
+import { procedure } from "../../../sdk/index.ts";
+import { gate } from "./gate.ts";
+export const first = procedure({ name: "first", input: z.object({}), output: z.object({ one: z.string() }),
+  handler: async () => { await gate.open; return { one: "${text}" }; } });
+export const second = procedure({ name: "second", input: z.object({ one: z.string() }), output: z.object({ two: z.string() }),
+  handler: ({ one }) => ({ two: one + " ${text}" }) });
+`;
+  await start({
+    "src/main.ts": `import { openEngine, workflow } from "../../../sdk/index.ts";
+import { createApp, serve } from "../../../sdk/http/index.ts";
+import { z } from "zod";
+import { gate } from "./gate.ts";
+import { first, second } from "./steps.ts";
+export const both = workflow("both").input(z.object({})).step(first).step(second);
+const engine = await openEngine();
+const app = createApp({ workflows: [both], engine });
+app.post("/open", (c) => { gate.release(); return c.text("ok"); });
+app.get("/begin", async (c) => c.json(await engine.start(both, {}, { runId: "r1" })));
+app.get("/run", async (c) => c.json((await engine.run("r1")) ?? null));
+await serve(app, { engine, drainMs: 0 });
+`,
+    "src/gate.ts":
+      "let release = () => {};\nconst open = new Promise<void>((resolve) => { release = resolve; });\nexport const gate = { open, release: () => release() };",
+    "src/steps.ts": steps("old"),
+  });
+  await app.get("/begin");
+  await app.edit("src/steps.ts", steps("new"));
+  await fetch(`${app.url}/open`, { method: "POST" });
+  await expect.poll(async () => JSON.parse((await app.get("/run")).text).state).toBe("done");
+  expect(JSON.parse((await app.get("/run")).text).output).toMatchObject({ one: "old", two: "old new" });
+});
+
+test("a procedure that is found by discovery is live after an edit, and so is a file that comes into being", async () => {
+  const one = (name: string, text: string) => `import { z } from "zod";
+import { procedure } from "../../../../sdk/index.ts";
+export const ${name} = procedure({ name: "${name}", input: z.object({}), output: z.object({ text: z.string() }), handler: () => ({ text: "${text}" }) });
+`;
+  await start({
+    "src/main.ts": `import { createServer } from "node:http";
+import { call, discover } from "../../../sdk/index.ts";
+const registry = await discover(new URL("./procedures", import.meta.url));
+createServer(async (_request, response) => {
+  const all = await Promise.all([...registry.procedures.values()].map((one) => call(one, {})));
+  response.end(all.map(({ text }) => text).join());
+}).listen(process.env.PORT);
+`,
+    "src/procedures/a.ts": one("a", "a0"),
+  });
+  expect((await app.get()).text).toBe("a0");
+  await app.edit("src/procedures/a.ts", one("a", "a1"));
+  expect((await app.get()).text).toBe("a1");
+  await app.edit("src/procedures/b.ts", one("b", "b0"));
+  expect((await app.get()).text).toBe("a1,b0");
+});
+
 test("what cannot be loaded leaves the old code answering and names its line; the next good edit is live", async () => {
   await start();
   for (const [text, place] of [
