@@ -14,6 +14,13 @@ import type { ActRequest, Change, Lease, OpenWait, Row, RunStore, StoredRun } fr
 
 /** Waits that are over so soon are not worth giving the run up for, milliseconds. */
 const shortMs = 1_000;
+/**
+ * A run is kept for so long after it began to do nothing but wait, milliseconds for each row of its journal: reading it
+ * again costs some 3 µs a row, so that a run which is woken often pays at most a few percent for it.
+ */
+const lingerMsPerRow = 0.1;
+/** Shorter journals are read again at once. */
+const lingerRows = 500;
 /** The longest time that a timer of Node can take, milliseconds. */
 const longestTimerMs = 2_147_483_647;
 
@@ -123,6 +130,10 @@ export class Drive {
   #gate: Promise<unknown> | undefined;
   #busy = 1;
   #givingUp = false;
+  #idleSince = 0;
+  #lingering: NodeJS.Timeout | undefined;
+  #looking: Promise<void> | undefined;
+  #lookAgain = false;
   /** The run has failed already, or is being undone: no node begins. */
   #over: "failed" | "undoing" | undefined;
   readonly #waiters = new Set<Waiter>();
@@ -278,8 +289,24 @@ export class Drive {
     throw this.#broken;
   }
 
-  /** Looks at what was done from outside, and has every wait checked again. */
-  async look(): Promise<void> {
+  /** Looks at what was done from outside, and has every wait checked again. Once more for what came meanwhile. */
+  look(): Promise<void> {
+    if (this.#looking) {
+      this.#lookAgain = true;
+      return this.#looking;
+    }
+    this.#looking = (async () => {
+      do {
+        this.#lookAgain = false;
+        await this.#lookOnce();
+      } while (this.#lookAgain);
+    })().finally(() => {
+      this.#looking = undefined;
+    });
+    return this.#looking;
+  }
+
+  async #lookOnce(): Promise<void> {
     const standing = await this.store.standing(this.run.id);
     if (!standing) return;
     this.#signals = standing.signals;
@@ -364,7 +391,24 @@ export class Drive {
 
   #release(): void {
     this.#busy--;
-    if (this.#busy === 0 && this.#waiters.size > 0 && !this.#stopped && !this.#givingUp) void this.#tryToGiveUp();
+    if (!this.#onlyWaits()) return;
+    this.#idleSince = performance.now();
+    this.#linger();
+  }
+
+  #onlyWaits(): boolean {
+    return this.#busy === 0 && this.#waiters.size > 0 && !this.#stopped && !this.#givingUp;
+  }
+
+  #linger(): void {
+    if (this.#lingering) return;
+    const lingerMs = this.#seq < lingerRows ? 0 : this.#seq * lingerMsPerRow;
+    const leftMs = this.#idleSince + lingerMs - performance.now();
+    if (leftMs <= 0) return void this.#tryToGiveUp();
+    this.#lingering = setTimeout(() => {
+      this.#lingering = undefined;
+      if (this.#onlyWaits()) this.#linger();
+    }, leftMs + 1).unref();
   }
 
   async #tryToGiveUp(): Promise<void> {
