@@ -79,7 +79,8 @@ function lineSource(
         else controller.enqueue(encoder.encode(`${encode(value)}\n`));
       } catch (error) {
         report(error);
-        controller.error(error);
+        // Another error: what adapters do with this one may reach the client.
+        controller.error(new Error("the stream failed"));
       }
     },
     cancel: () => leave(iterator, stop),
