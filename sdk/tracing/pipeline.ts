@@ -10,6 +10,7 @@ import { Delivery } from "./delivery.ts";
 import { HeadSampler } from "./head-sampling.ts";
 import { traceIncomingRequests } from "./http-server.ts";
 import { instrument } from "./instrument.ts";
+import { listenToLibraries } from "./libraries/library-channels.ts";
 import { LibraryHooks } from "./libraries/library-hooks.ts";
 import { PgTracing } from "./libraries/pg.ts";
 import { OtlpEncoder } from "./otlp.ts";
@@ -59,6 +60,7 @@ export function startTracing(
   traceIncomingRequests(provider.getTracer("@tsdev/sdk/http"));
   new PgTracing(provider.getTracer("@tsdev/sdk/pg"));
   new LibraryHooks(provider);
+  listenToLibraries(provider);
   instrument(outgoing);
   return delivery;
 }
