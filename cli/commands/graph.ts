@@ -17,6 +17,8 @@ export async function graph(
   const registry = await discover(existsSync(join(folder, "src")) ? join(folder, "src") : folder);
   const workflow = name === undefined ? undefined : registry.workflows.get(name);
   if (name !== undefined && !workflow) {
+    // The app's modules may hold connections open; the error is told first.
+    setImmediate(() => process.exit());
     throw new TsdevError("not_found", {
       message: `no workflow "${name}" in ${folder}`,
       fix: `known: ${[...registry.workflows.keys()].join(", ") || "none"}`,

@@ -43,13 +43,14 @@ export class AppProcess {
   async start(): Promise<void> {
     const { app, variables } = await this.#read();
     const started = Date.now();
+    // Without an address the hook would send to whatever listens where collectors do.
+    const traced = { ...variables, ...app.variables, ...process.env }.OTEL_EXPORTER_OTLP_ENDPOINT !== undefined;
     const child = spawn(
       process.execPath,
       [
         "--disable-warning=ExperimentalWarning",
         ...app.nodeFlags,
-        "--import",
-        join(sdk, "register.ts"),
+        ...(traced ? ["--import", join(sdk, "register.ts")] : []),
         join(sdk, "dev/run.ts"),
         app.entry,
         ...app.arguments,
