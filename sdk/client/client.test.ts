@@ -111,7 +111,7 @@ describe("a stream", () => {
     for await (const { left } of client.countDown({ from: 2 })) seen.push(left);
     expect(seen).toEqual([2, 1, 0]);
     const failing = async () => {
-      for await (const { left } of client.countDown({ from: 9, failAt: 7 })) seen.push(left);
+      for await (const { left } of client.faltering({ from: 9, failAt: 7 })) seen.push(left);
     };
     expect(await failure(failing())).toMatchObject({ code: "unavailable", message: "out of numbers" });
     expect(seen).toEqual([2, 1, 0, 9, 8]);
@@ -119,7 +119,7 @@ describe("a stream", () => {
 
   test("that fails before its first item has the status of the error", async () => {
     const failing = (async () => {
-      for await (const _ of client.countDown({ from: 3, failAt: 3 }));
+      for await (const _ of client.faltering({ from: 3, failAt: 3 }));
     })();
     expect(await failure(failing)).toMatchObject({ code: "unavailable", status: 503 });
   });

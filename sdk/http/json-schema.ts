@@ -68,16 +68,11 @@ export class Schemas {
         return { type: "string", pattern: "^-?(0|[1-9][0-9]*)$" };
       case "set":
         return { type: "array", uniqueItems: true, items: inner(definition.valueType!) };
-      case "map":
-        return {
-          type: "array",
-          items: {
-            type: "array",
-            prefixItems: [inner(definition.keyType!), inner(definition.valueType!)],
-            items: false,
-            minItems: 2,
-          },
-        };
+      case "map": {
+        // Not `prefixItems`, which tools of OpenAPI 3.0 stumble over.
+        const items = { anyOf: [inner(definition.keyType!), inner(definition.valueType!)] };
+        return { type: "array", items: { type: "array", minItems: 2, maxItems: 2, items } };
+      }
       case "file":
         return { type: "string", format: "binary" };
       default:

@@ -135,6 +135,9 @@ function bodyWithout(
   };
 }
 
+/** Readers differ in what they hold against it: the text, or each event. */
+export const eventSchema: JsonSchema = { description: "Server-sent events; the data of each is JSON" };
+
 const nothing = new Set(["undefined", "void"]);
 
 function successOf(procedure: AnyProcedure, route: HttpRoute | undefined, schemas: Schemas): JsonSchema {
@@ -144,7 +147,7 @@ function successOf(procedure: AnyProcedure, route: HttpRoute | undefined, schema
     return {
       [route?.status ?? 200]: {
         description: "The items as they come",
-        content: { "text/event-stream": { schema: { type: "string" } }, "application/x-ndjson": { schema } },
+        content: { "text/event-stream": { schema: eventSchema }, "application/x-ndjson": { schema } },
       },
     };
   }

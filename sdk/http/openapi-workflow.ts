@@ -4,8 +4,8 @@ import type { AnyTrigger } from "../triggers/trigger.ts";
 import type { AnyWorkflow } from "../workflows/definition.ts";
 import type { AnyEvent } from "../workflows/event.ts";
 import type { JsonSchema, Schemas } from "./json-schema.ts";
-import { type PathItem, problems, summaryOf } from "./openapi-procedure.ts";
-import { runContracts, runIdContract, states } from "./workflow-routes.ts";
+import { eventSchema, type PathItem, problems, summaryOf } from "./openapi-procedure.ts";
+import { runContracts, states } from "./workflow-routes.ts";
 
 interface Security {
   runs: JsonSchema[];
@@ -66,14 +66,15 @@ export function workflowPaths(workflow: AnyWorkflow, schemas: Schemas, security:
     properties: { runId: text, state: { enum: states }, output: {} },
   };
   const listed = schemas.of(runContracts.list, "output").properties as Record<string, JsonSchema>;
+  const begin = schemas.of(runContracts.start, "output").properties as Record<string, JsonSchema>;
   const needsInput = !isOptional(workflow.input);
   return {
     [base]: {
       post: operation("start", `Run ${name}`, "runs", {
         description: "Waits for the end of the run, unless `wait` is false. The same runId twice is the same run.",
         parameters: [
-          { name: "runId", in: "query", description: "Names the run", schema: schemas.of(runIdContract, "input") },
-          { name: "wait", in: "query", description: "False answers at once", schema: { type: "boolean" } },
+          { name: "runId", in: "query", description: "Names the run", schema: begin.runId },
+          { name: "wait", in: "query", description: "False answers at once", schema: begin.wait },
         ],
         ...body(workflow.input, needsInput),
         ...answer(200, "The run is done", begun, {
@@ -100,10 +101,18 @@ export function workflowPaths(workflow: AnyWorkflow, schemas: Schemas, security:
         description: "Server-sent events; each carries its number as id, and Last-Event-ID goes on after it.",
         parameters: [
           id,
-          { name: "after", in: "query", description: "As Last-Event-ID", schema: { type: "integer", minimum: 0 } },
+          {
+            name: "after",
+            in: "query",
+            description: "As Last-Event-ID",
+            schema: { type: "integer", minimum: 0, maximum: 999_999_999_999_999 },
+          },
         ],
         responses: {
-          "200": { description: "Events until the run's end", content: { "text/event-stream": { schema: text } } },
+          "200": {
+            description: "Events until the run's end",
+            content: { "text/event-stream": { schema: eventSchema } },
+          },
           "204": { description: "The run has ended, and the client has all its events" },
           ...problems(),
         },

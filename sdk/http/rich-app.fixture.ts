@@ -92,15 +92,26 @@ export const countDown = procedure({
   summary: "Count down",
   input: z.object({
     from: z.int().min(0).max(20),
-    failAt: z.int().optional(),
-    everyMs: z.number().max(1_000).optional(),
+    everyMs: z.number().min(0).max(20).optional(),
   }),
   output: stream(z.object({ left: z.int() })),
-  handler: async function* ({ from, failAt, everyMs }, ctx) {
+  handler: async function* ({ from, everyMs }, ctx) {
+    for (let left = from; left >= 0; left--) {
+      yield { left };
+      if (everyMs) await sleep(everyMs, undefined, { signal: ctx.signal });
+    }
+  },
+});
+
+export const faltering = procedure({
+  name: "faltering",
+  summary: "Count down and fail on the way",
+  input: z.object({ from: z.int().min(0).max(20), failAt: z.int() }),
+  output: stream(z.object({ left: z.int() })),
+  handler: async function* ({ from, failAt }) {
     for (let left = from; left >= 0; left--) {
       if (left === failAt) throw new TsdevError("unavailable", { message: "out of numbers", fix: "wait" });
       yield { left };
-      if (everyMs) await sleep(everyMs, undefined, { signal: ctx.signal });
     }
   },
 });
@@ -185,7 +196,7 @@ const onPaid = webhook({
 /** `Bearer admin` and `Bearer user` are known. */
 export function richApp(engine: Engine) {
   return createApp({
-    procedures: [getOrder, listOrders, placeOrder, removeOrder, countDown, upload, download, whoAmI, tree],
+    procedures: [getOrder, listOrders, placeOrder, removeOrder, countDown, faltering, upload, download, whoAmI, tree],
     workflows: [processing, reviewed],
     triggers: [onPaid],
     events: [paid],

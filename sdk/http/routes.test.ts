@@ -152,7 +152,7 @@ describe("an answer", () => {
   });
 
   test("that is cut off by a failure is not taken for a whole one", async () => {
-    await expect(send("POST", "/rpc/countDown", json({ from: 3, failAt: 1 }))).rejects.toThrow();
+    await expect(send("POST", "/rpc/faltering", json({ from: 3, failAt: 1 }))).rejects.toThrow();
   });
 
   test("that is a stream tells the handler when the client leaves", async () => {

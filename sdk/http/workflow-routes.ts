@@ -10,7 +10,7 @@ import type { AnyWorkflow } from "../workflows/definition.ts";
 import type { AnyEvent } from "../workflows/event.ts";
 import type { Access, Gate } from "./access.ts";
 import type { AppState } from "./app-state.ts";
-import { decoderOf } from "./decode.ts";
+import { decodeObject, decoderOf } from "./decode.ts";
 import { toJson } from "./json.ts";
 import { toResponse } from "./problem.ts";
 import { readJson } from "./read-body.ts";
@@ -28,11 +28,14 @@ export interface WorkflowRouteParts {
 
 export const states = ["queued", "running", "waiting", "paused", "done", "failed", "canceled"] as const;
 
+const runIdContract = z.string().regex(/^[\x21-\x7e]{1,200}$/, "1 to 200 visible ASCII characters");
+
 /** The bodies and queries of these routes; OpenAPI is made of the same. */
 export const runContracts = {
+  start: z.object({ runId: runIdContract.optional(), wait: z.boolean().optional() }),
   list: z.object({
     state: z.enum(states).optional(),
-    limit: z.coerce.number().int().min(1).max(500).optional(),
+    limit: z.int().min(1).max(500).optional(),
     before: z.string().optional(),
   }),
   cancel: z.object({ reason: z.string().max(1_000).optional() }),
@@ -40,8 +43,6 @@ export const runContracts = {
   rerun: z.object({ runId: z.string().min(1).max(200).optional() }),
   approval: z.object({ approved: z.boolean(), comment: z.string().max(10_000).optional() }),
 };
-
-export const runIdContract = z.string().regex(/^[\x21-\x7e]{1,200}$/, "1 to 200 visible ASCII characters");
 
 const json = { "content-type": "application/json" };
 
@@ -54,15 +55,18 @@ export function mountWorkflows(app: Hono, parts: WorkflowRouteParts): void {
   app.post("/workflows/:name/runs", async (c) => {
     const workflow = workflowOf(c);
     const principal = await gate.admit(c, runs, `starting a run of workflow "${workflow.name}"`);
-    const named = c.req.query("runId") ?? c.req.header("idempotency-key");
-    const runId = named === undefined ? randomUUID() : await checkContract(runIdContract, named, "the runId");
+    const asked = await queryOf(c, runContracts.start);
+    const key = c.req.header("idempotency-key");
+    const runId =
+      asked.runId ??
+      (key === undefined ? randomUUID() : await checkContract(runIdContract, key, "the Idempotency-Key"));
     const engine = await state.engine();
-    const body = (await readJson(c, maxBytes)) ?? {};
+    const body = await bodyIn(c, maxBytes);
     const decode = decoderOf(workflow.input, "json");
     const input = (decode ? decode(body) : body) as never;
     const options = { runId, origin: { kind: "http" as const }, ...(principal ? { principal } : {}) };
     const headers = { ...json, location: locationOf(workflow, runId) };
-    if (c.req.query("wait") === "false") {
+    if (asked.wait === false) {
       await engine.start(workflow, input, options);
       const stands = await engine.run(runId);
       return c.body(JSON.stringify({ runId, state: stands?.state ?? "queued" }), 202, headers);
@@ -80,7 +84,7 @@ export function mountWorkflows(app: Hono, parts: WorkflowRouteParts): void {
   app.get("/workflows/:name/runs", async (c) => {
     const workflow = workflowOf(c);
     await gate.admit(c, runs, `looking at runs of workflow "${workflow.name}"`);
-    const asked = await checkContract(runContracts.list, c.req.query(), "the query");
+    const asked = await queryOf(c, runContracts.list);
     const filter: RunFilter = { workflow: workflow.name, limit: asked.limit ?? 50 };
     if (asked.state) filter.state = asked.state as RunState;
     if (asked.before !== undefined) filter.before = asked.before;
@@ -117,7 +121,7 @@ export function mountWorkflows(app: Hono, parts: WorkflowRouteParts): void {
     return { ...(await runOf(c)), principal };
   };
   const bodyOf = async <S extends z.ZodType>(c: Context, contract: S): Promise<z.output<S>> =>
-    checkContract(contract, (await readJson(c, maxBytes)) ?? {}, "the body");
+    checkContract(contract, await bodyIn(c, maxBytes), "the body");
 
   app.post("/workflows/:name/runs/:id/cancel", async (c) => {
     const { engine, run, principal } = await controlled(c, "canceling a run");
@@ -175,12 +179,27 @@ export function mountEvents(
   app.post("/events/:name", async (c) => {
     await gate.admit(c, control, "publishing an event");
     const event = find(events, c.req.param("name"), "event");
-    const body = (await readJson(c, maxBytes)) ?? {};
+    const body = await bodyIn(c, maxBytes);
     const decode = decoderOf(event.payload, "json");
     const id = c.req.query("id") ?? c.req.header("idempotency-key");
     const engine = await state.engine();
     return c.json(await engine.publish(event, decode ? decode(body) : body, id === undefined ? {} : { id }), 202);
   });
+}
+
+/** None is an empty object. */
+async function bodyIn(c: Context, maxBytes: number): Promise<unknown> {
+  const body = await readJson(c, maxBytes);
+  return body === undefined ? {} : body;
+}
+
+function queryOf<S extends z.ZodType>(c: Context, contract: S): Promise<z.output<S>> {
+  const texts = Object.entries(c.req.queries()).map(([key, all]) => [key, all.length === 1 ? all[0] : all]);
+  return checkContract(
+    contract,
+    decodeObject(contract, Object.fromEntries(texts), () => "text"),
+    "the query",
+  );
 }
 
 function find<T>(items: ReadonlyMap<string, T>, name: string, what: string): T {
