@@ -15,15 +15,25 @@ function lane(commits: GroupCommit, oncePerKey = false) {
   });
   return { writes, add, items: () => writes.map(({ items }) => items.join(" ")) };
 }
-const settled = () => new Promise((resolve) => setImmediate(resolve));
+/** The event loop has come round, twice. */
+async function settled(): Promise<void> {
+  for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
 
-test("a lone write goes at once, two may be in flight, what comes meanwhile shares the next", async () => {
+test("what is ready in one turn shares a write, two may be in flight, what comes meanwhile shares the next", async () => {
   const { writes, add, items } = lane(new GroupCommit());
-  const all = ["a1", "b1", "c1", "d1"].map((item) => add(item));
-  expect(items()).toEqual(["a1", "b1"]);
+  const all = [add("a1"), add("b1")];
+  await settled();
+  all.push(add("c1"));
+  await settled();
+  all.push(add("d1"));
+  await settled();
+  all.push(add("e1"));
+  await settled();
+  expect(items()).toEqual(["a1 b1", "c1"]);
   writes[1]!.end();
   await settled();
-  expect(items()).toEqual(["a1", "b1", "c1 d1"]);
+  expect(items()).toEqual(["a1 b1", "c1", "d1 e1"]);
   writes[0]!.end();
   writes[2]!.end();
   await Promise.all(all);
@@ -33,7 +43,12 @@ test("writes of one key wait for the one before them, in this lane and in others
   const commits = new GroupCommit();
   const rows = lane(commits);
   const changes = lane(commits, true);
-  const all = [rows.add("a1"), rows.add("a2"), changes.add("a3"), changes.add("b1"), rows.add("a4"), rows.add("b2")];
+  const all = [rows.add("a1")];
+  await settled();
+  all.push(rows.add("a2"));
+  for (const change of ["a3", "b1"]) all.push(changes.add(change));
+  for (const row of ["a4", "b2"]) all.push(rows.add(row));
+  await settled();
   expect([rows.items(), changes.items()]).toEqual([["a1"], ["b1"]]);
   rows.writes[0]!.end();
   await settled();
@@ -53,7 +68,11 @@ test("writes of one key wait for the one before them, in this lane and in others
 
 test("when a write fails, those of its key behind it fail too, and others do not", async () => {
   const { writes, add } = lane(new GroupCommit());
-  const [first, second, third, other] = [add("a1"), add("b1"), add("a2"), add("c1")];
+  const first = add("a1");
+  await settled();
+  const second = add("b1");
+  await settled();
+  const [third, other] = [add("a2"), add("c1")];
   const verdicts = Promise.all([
     expect(first).rejects.toThrow("gone"),
     expect(third).rejects.toThrow("gone"),

@@ -1,5 +1,7 @@
-// Group commit: writes that are ready at the same time share one statement and one fsync. A batch is flushed at once
-// while fewer than two of its kind are in flight, else the next one collects: no timer, so a lone write waits for nobody.
+// Group commit: writes that are ready at the same time share one statement and one fsync. A batch is flushed when the
+// event loop has come round, while fewer than two of its kind are in flight, else the next one collects: no timer, so a
+// lone write waits for nobody. Not within the turn: the answer to a batch wakes several runs, and the first that is ready
+// would go alone (measured at ten runs: half the steps a second, and twice the CPU for each).
 // Invariant: writes with one key (a run) are committed in the order in which they were added, whatever their kinds: a
 // key that is in flight, or that waits further ahead, holds back what comes after it, and a failed write fails it too.
 
@@ -22,6 +24,7 @@ interface Waiting {
 interface LaneState {
   lane: Lane<unknown, unknown>;
   inFlight: number;
+  scheduled: boolean;
 }
 
 const maxBatch = 500;
@@ -34,7 +37,7 @@ export class GroupCommit {
 
   /** A kind of write; the function that it returns resolves when its item is committed. */
   lane<T, R>(lane: Lane<T, R>): (item: T) => Promise<R> {
-    const state: LaneState = { lane: lane as Lane<unknown, unknown>, inFlight: 0 };
+    const state: LaneState = { lane: lane as Lane<unknown, unknown>, inFlight: 0, scheduled: false };
     this.#lanes.push(state);
     return (item) =>
       new Promise<R>((resolve, reject) => {
@@ -45,8 +48,17 @@ export class GroupCommit {
           resolve: resolve as (result: unknown) => void,
           reject,
         });
-        if (state.inFlight < maxInFlight) this.#flush(state);
+        this.#schedule(state);
       });
+  }
+
+  #schedule(state: LaneState): void {
+    if (state.scheduled || state.inFlight >= maxInFlight || this.#waiting.length === 0) return;
+    state.scheduled = true;
+    setImmediate(() => {
+      state.scheduled = false;
+      this.#flush(state);
+    });
   }
 
   #flush(state: LaneState): void {
@@ -103,6 +115,6 @@ export class GroupCommit {
         return error === undefined;
       });
     }
-    for (const lane of this.#lanes) this.#flush(lane);
+    for (const lane of this.#lanes) this.#schedule(lane);
   }
 }
