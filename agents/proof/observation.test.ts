@@ -41,6 +41,13 @@ test("an id known from an earlier request is not renamed later", () => {
   expect(comparison.compare(seen({ owner: a }), seen({ owner: b }))).not.toEqual([]);
 });
 
+test("a problem's trace is an id that each side made; the same digits elsewhere are data", () => {
+  const [one, other] = ["1cae266085ab6c6201812c403908ae14", "c99ae1d9c448b8b7a2bacec725fc58ba"];
+  const problem = (trace: string) => seen({ code: "conflict", instance: `urn:tsdev:trace:${trace}` });
+  expect(compare(problem(one), problem(other))).toEqual([]);
+  expect(compare(seen({ digest: one }), seen({ digest: other }))).not.toEqual([]);
+});
+
 test("times of the replay are equal, times of the data are not", () => {
   const now = Date.now();
   const iso = (ms: number) => new Date(now + ms).toISOString();

@@ -29,13 +29,15 @@ const ignoredHeaders = new Set([
   "x-trace-id",
 ]);
 
-const uuid = /\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/gi;
+// A UUID, or the id of the trace that an answer of `@tsdev/sdk/http` points at.
+const madeId =
+  /\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b|(?<=\burn:tsdev:trace:)[0-9a-f]{32}\b/gi;
 const isoTime = /\b(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:\.\d+)?)\s?(Z|[+-]\d\d(?::?\d\d)?)?/g;
 const epoch = /(?<![\w.-])1[6-9]\d{8}(?:\d{3})?(?![\w-])/g;
 
 export const normalisations = [
   "times within the replay, as ISO text or as seconds or milliseconds of the epoch",
-  "UUIDs that only one side made, renamed by first appearance",
+  "UUIDs, and trace ids behind `urn:tsdev:trace:`, that only one side made, renamed by first appearance",
   "the order of keys in JSON objects",
   `the headers ${[...ignoredHeaders].join(", ")}`,
   "the order of outgoing calls within a request, and of changes to different rows",
@@ -126,7 +128,7 @@ export class Comparison {
     return view.map(({ what, lines, ordered }) => {
       const renamed = lines.map((line) =>
         line
-          .replaceAll(uuid, (id) => {
+          .replaceAll(madeId, (id) => {
             // An id that both sides know is data: only ids that one side made may be called alike.
             if (otherSaw.has(id)) return id;
             if (!names.has(id)) names.set(id, names.size + 1);
@@ -154,7 +156,7 @@ function offset(zone: string | undefined): string {
 }
 
 function* idsOf(view: View[]): Iterable<string> {
-  for (const { lines } of view) for (const line of lines) for (const [id] of line.matchAll(uuid)) yield id;
+  for (const { lines } of view) for (const line of lines) for (const [id] of line.matchAll(madeId)) yield id;
 }
 
 /** One line per leaf, so that a difference names its place. */
