@@ -38,17 +38,36 @@ export function entered(tracer: LeanTracer, text: string | undefined, below: Any
   const parent = trace.getSpan(active);
   if (parent instanceof UnsampledSpan) return entry;
   entry.startedAt = monotonic();
-  place(tracer, entry, parent, text, active, below);
+  try {
+    place(tracer, entry, parent, text, active, below);
+  } catch {
+    // The app's call goes on without its place.
+  }
   return entry;
 }
 
 /** Starts the span of a call, below the span of `entry` or of the active context; undefined where nobody will see it. */
 export function begun(
   tracer: LeanTracer,
-  { name, text, attributes }: Call,
+  call: Call,
   below: AnyFunction,
   entry?: Entry,
   fallback?: RawFrame[],
+): RecordedSpan | undefined {
+  try {
+    return begin(tracer, call, below, entry, fallback);
+  } catch {
+    // What a library holds may be another thing than expected; its call goes on without a span.
+    return undefined;
+  }
+}
+
+function begin(
+  tracer: LeanTracer,
+  { name, text, attributes }: Call,
+  below: AnyFunction,
+  entry: Entry | undefined,
+  fallback: RawFrame[] | undefined,
 ): RecordedSpan | undefined {
   const active = entry?.active ?? activeContext();
   const parent = trace.getSpan(active);
