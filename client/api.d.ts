@@ -732,7 +732,7 @@ export interface components {
         Error: {
             error: {
                 /** @enum {string} */
-                code: "invalid_input" | "invalid_output" | "invalid_config" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "duplicate_name" | "payload_too_large" | "rate_limited" | "timeout" | "canceled" | "unavailable" | "internal" | "data_directory_held" | "data_directory_unwritable" | "port_taken" | "build_failed" | "not_deployable" | "unhealthy" | "crashed" | "wrong_port" | "git_rejected" | "step_failed" | "run_failed" | "declined" | "not_proven";
+                code: "invalid_input" | "invalid_output" | "invalid_config" | "unauthenticated" | "forbidden" | "not_found" | "method_not_allowed" | "conflict" | "import_failed" | "duplicate_name" | "payload_too_large" | "unsupported_media_type" | "rate_limited" | "timeout" | "canceled" | "unavailable" | "internal" | "data_directory_held" | "data_directory_unwritable" | "port_taken" | "build_failed" | "not_deployable" | "unhealthy" | "crashed" | "wrong_port" | "git_rejected" | "upstream_failed" | "circuit_open" | "rejected" | "interrupted" | "step_failed" | "run_failed" | "declined" | "not_proven";
                 message: string;
                 fix: string;
                 path?: string;
@@ -1338,7 +1338,7 @@ export interface operations {
                             status: "queued" | "building" | "starting" | "live" | "superseded" | "failed" | "canceled";
                             reason: {
                                 /** @enum {string} */
-                                code: "invalid_input" | "invalid_output" | "invalid_config" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "duplicate_name" | "payload_too_large" | "rate_limited" | "timeout" | "canceled" | "unavailable" | "internal" | "data_directory_held" | "data_directory_unwritable" | "port_taken" | "build_failed" | "not_deployable" | "unhealthy" | "crashed" | "wrong_port" | "git_rejected" | "step_failed" | "run_failed" | "declined" | "not_proven";
+                                code: "invalid_input" | "invalid_output" | "invalid_config" | "unauthenticated" | "forbidden" | "not_found" | "method_not_allowed" | "conflict" | "import_failed" | "duplicate_name" | "payload_too_large" | "unsupported_media_type" | "rate_limited" | "timeout" | "canceled" | "unavailable" | "internal" | "data_directory_held" | "data_directory_unwritable" | "port_taken" | "build_failed" | "not_deployable" | "unhealthy" | "crashed" | "wrong_port" | "git_rejected" | "upstream_failed" | "circuit_open" | "rejected" | "interrupted" | "step_failed" | "run_failed" | "declined" | "not_proven";
                                 message: string;
                                 fix: string;
                                 path?: string;
@@ -1416,7 +1416,7 @@ export interface operations {
                         status: "queued" | "building" | "starting" | "live" | "superseded" | "failed" | "canceled";
                         reason: {
                             /** @enum {string} */
-                            code: "invalid_input" | "invalid_output" | "invalid_config" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "duplicate_name" | "payload_too_large" | "rate_limited" | "timeout" | "canceled" | "unavailable" | "internal" | "data_directory_held" | "data_directory_unwritable" | "port_taken" | "build_failed" | "not_deployable" | "unhealthy" | "crashed" | "wrong_port" | "git_rejected" | "step_failed" | "run_failed" | "declined" | "not_proven";
+                            code: "invalid_input" | "invalid_output" | "invalid_config" | "unauthenticated" | "forbidden" | "not_found" | "method_not_allowed" | "conflict" | "import_failed" | "duplicate_name" | "payload_too_large" | "unsupported_media_type" | "rate_limited" | "timeout" | "canceled" | "unavailable" | "internal" | "data_directory_held" | "data_directory_unwritable" | "port_taken" | "build_failed" | "not_deployable" | "unhealthy" | "crashed" | "wrong_port" | "git_rejected" | "upstream_failed" | "circuit_open" | "rejected" | "interrupted" | "step_failed" | "run_failed" | "declined" | "not_proven";
                             message: string;
                             fix: string;
                             path?: string;
@@ -1493,7 +1493,7 @@ export interface operations {
                         status: "queued" | "building" | "starting" | "live" | "superseded" | "failed" | "canceled";
                         reason: {
                             /** @enum {string} */
-                            code: "invalid_input" | "invalid_output" | "invalid_config" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "duplicate_name" | "payload_too_large" | "rate_limited" | "timeout" | "canceled" | "unavailable" | "internal" | "data_directory_held" | "data_directory_unwritable" | "port_taken" | "build_failed" | "not_deployable" | "unhealthy" | "crashed" | "wrong_port" | "git_rejected" | "step_failed" | "run_failed" | "declined" | "not_proven";
+                            code: "invalid_input" | "invalid_output" | "invalid_config" | "unauthenticated" | "forbidden" | "not_found" | "method_not_allowed" | "conflict" | "import_failed" | "duplicate_name" | "payload_too_large" | "unsupported_media_type" | "rate_limited" | "timeout" | "canceled" | "unavailable" | "internal" | "data_directory_held" | "data_directory_unwritable" | "port_taken" | "build_failed" | "not_deployable" | "unhealthy" | "crashed" | "wrong_port" | "git_rejected" | "upstream_failed" | "circuit_open" | "rejected" | "interrupted" | "step_failed" | "run_failed" | "declined" | "not_proven";
                             message: string;
                             fix: string;
                             path?: string;
@@ -1628,7 +1628,7 @@ export interface operations {
                             status: "queued" | "building" | "starting" | "live" | "superseded" | "failed" | "canceled";
                             reason: {
                                 /** @enum {string} */
-                                code: "invalid_input" | "invalid_output" | "invalid_config" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "duplicate_name" | "payload_too_large" | "rate_limited" | "timeout" | "canceled" | "unavailable" | "internal" | "data_directory_held" | "data_directory_unwritable" | "port_taken" | "build_failed" | "not_deployable" | "unhealthy" | "crashed" | "wrong_port" | "git_rejected" | "step_failed" | "run_failed" | "declined" | "not_proven";
+                                code: "invalid_input" | "invalid_output" | "invalid_config" | "unauthenticated" | "forbidden" | "not_found" | "method_not_allowed" | "conflict" | "import_failed" | "duplicate_name" | "payload_too_large" | "unsupported_media_type" | "rate_limited" | "timeout" | "canceled" | "unavailable" | "internal" | "data_directory_held" | "data_directory_unwritable" | "port_taken" | "build_failed" | "not_deployable" | "unhealthy" | "crashed" | "wrong_port" | "git_rejected" | "upstream_failed" | "circuit_open" | "rejected" | "interrupted" | "step_failed" | "run_failed" | "declined" | "not_proven";
                                 message: string;
                                 fix: string;
                                 path?: string;
@@ -1718,7 +1718,7 @@ export interface operations {
                         status: "queued" | "building" | "starting" | "live" | "superseded" | "failed" | "canceled";
                         reason: {
                             /** @enum {string} */
-                            code: "invalid_input" | "invalid_output" | "invalid_config" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "duplicate_name" | "payload_too_large" | "rate_limited" | "timeout" | "canceled" | "unavailable" | "internal" | "data_directory_held" | "data_directory_unwritable" | "port_taken" | "build_failed" | "not_deployable" | "unhealthy" | "crashed" | "wrong_port" | "git_rejected" | "step_failed" | "run_failed" | "declined" | "not_proven";
+                            code: "invalid_input" | "invalid_output" | "invalid_config" | "unauthenticated" | "forbidden" | "not_found" | "method_not_allowed" | "conflict" | "import_failed" | "duplicate_name" | "payload_too_large" | "unsupported_media_type" | "rate_limited" | "timeout" | "canceled" | "unavailable" | "internal" | "data_directory_held" | "data_directory_unwritable" | "port_taken" | "build_failed" | "not_deployable" | "unhealthy" | "crashed" | "wrong_port" | "git_rejected" | "upstream_failed" | "circuit_open" | "rejected" | "interrupted" | "step_failed" | "run_failed" | "declined" | "not_proven";
                             message: string;
                             fix: string;
                             path?: string;
@@ -1802,7 +1802,7 @@ export interface operations {
                         status: "queued" | "building" | "starting" | "live" | "superseded" | "failed" | "canceled";
                         reason: {
                             /** @enum {string} */
-                            code: "invalid_input" | "invalid_output" | "invalid_config" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "duplicate_name" | "payload_too_large" | "rate_limited" | "timeout" | "canceled" | "unavailable" | "internal" | "data_directory_held" | "data_directory_unwritable" | "port_taken" | "build_failed" | "not_deployable" | "unhealthy" | "crashed" | "wrong_port" | "git_rejected" | "step_failed" | "run_failed" | "declined" | "not_proven";
+                            code: "invalid_input" | "invalid_output" | "invalid_config" | "unauthenticated" | "forbidden" | "not_found" | "method_not_allowed" | "conflict" | "import_failed" | "duplicate_name" | "payload_too_large" | "unsupported_media_type" | "rate_limited" | "timeout" | "canceled" | "unavailable" | "internal" | "data_directory_held" | "data_directory_unwritable" | "port_taken" | "build_failed" | "not_deployable" | "unhealthy" | "crashed" | "wrong_port" | "git_rejected" | "upstream_failed" | "circuit_open" | "rejected" | "interrupted" | "step_failed" | "run_failed" | "declined" | "not_proven";
                             message: string;
                             fix: string;
                             path?: string;
@@ -1885,7 +1885,7 @@ export interface operations {
                         status: "queued" | "building" | "starting" | "live" | "superseded" | "failed" | "canceled";
                         reason: {
                             /** @enum {string} */
-                            code: "invalid_input" | "invalid_output" | "invalid_config" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "duplicate_name" | "payload_too_large" | "rate_limited" | "timeout" | "canceled" | "unavailable" | "internal" | "data_directory_held" | "data_directory_unwritable" | "port_taken" | "build_failed" | "not_deployable" | "unhealthy" | "crashed" | "wrong_port" | "git_rejected" | "step_failed" | "run_failed" | "declined" | "not_proven";
+                            code: "invalid_input" | "invalid_output" | "invalid_config" | "unauthenticated" | "forbidden" | "not_found" | "method_not_allowed" | "conflict" | "import_failed" | "duplicate_name" | "payload_too_large" | "unsupported_media_type" | "rate_limited" | "timeout" | "canceled" | "unavailable" | "internal" | "data_directory_held" | "data_directory_unwritable" | "port_taken" | "build_failed" | "not_deployable" | "unhealthy" | "crashed" | "wrong_port" | "git_rejected" | "upstream_failed" | "circuit_open" | "rejected" | "interrupted" | "step_failed" | "run_failed" | "declined" | "not_proven";
                             message: string;
                             fix: string;
                             path?: string;
@@ -1966,7 +1966,7 @@ export interface operations {
                         status: "queued" | "building" | "starting" | "live" | "superseded" | "failed" | "canceled";
                         reason: {
                             /** @enum {string} */
-                            code: "invalid_input" | "invalid_output" | "invalid_config" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "duplicate_name" | "payload_too_large" | "rate_limited" | "timeout" | "canceled" | "unavailable" | "internal" | "data_directory_held" | "data_directory_unwritable" | "port_taken" | "build_failed" | "not_deployable" | "unhealthy" | "crashed" | "wrong_port" | "git_rejected" | "step_failed" | "run_failed" | "declined" | "not_proven";
+                            code: "invalid_input" | "invalid_output" | "invalid_config" | "unauthenticated" | "forbidden" | "not_found" | "method_not_allowed" | "conflict" | "import_failed" | "duplicate_name" | "payload_too_large" | "unsupported_media_type" | "rate_limited" | "timeout" | "canceled" | "unavailable" | "internal" | "data_directory_held" | "data_directory_unwritable" | "port_taken" | "build_failed" | "not_deployable" | "unhealthy" | "crashed" | "wrong_port" | "git_rejected" | "upstream_failed" | "circuit_open" | "rejected" | "interrupted" | "step_failed" | "run_failed" | "declined" | "not_proven";
                             message: string;
                             fix: string;
                             path?: string;
