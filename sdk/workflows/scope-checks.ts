@@ -38,14 +38,14 @@ export type CheckReads<S extends Pair, I, Who extends string> =
 type NotAnObject<Who extends string> =
   TsdevTypeError<`${Who} takes an input that is not an object: map it with { with }`>;
 
-/** Whether an id is free. */
-export type CheckId<Ids extends string, Id extends string> = string extends Id
+/** Whether an id is free; of names that the compiler does not know it is told when the workflow is declared. */
+export type CheckId<Ids extends string, Id extends string> = string extends Id | Ids
   ? unknown
   : [Id & Ids] extends [never]
     ? unknown
     : TsdevTypeError<`'${Id}' is already the id of a node in this workflow: give this one another with { as }`>;
 
-type CheckWrites<S extends Pair, Who extends string, Added extends Pair> = string extends Added[0]
+type CheckWrites<S extends Pair, Who extends string, Added extends Pair> = string extends Added[0] | S[0]
   ? unknown
   : [Added[0] & S[0]] extends [never]
     ? unknown
@@ -88,7 +88,7 @@ export type CheckRun<S extends Pair, Ids extends string, Id extends string, R, A
 export type CheckKey<S extends Pair, Ids extends string, Id extends string> =
   CheckId<Ids, Id> extends TsdevTypeError<infer M>
     ? TsdevTypeError<M>
-    : string extends Id
+    : string extends Id | S[0]
       ? unknown
       : [Id & S[0]] extends [never]
         ? unknown
