@@ -67,7 +67,7 @@ export const knownLibraries: readonly KnownLibrary[] = [
     name: "mongodb",
     versions: [">=4.0.0 <8"],
     part: "mongodb",
-    required: ["lib/cmap/connection.js"],
+    required: ["lib/cmap/connection.js", "lib/cmap/connection_pool.js"],
     imported: {},
   },
 ];

@@ -10,6 +10,7 @@ import {
   ATTR_SERVER_PORT,
 } from "@opentelemetry/semantic-conventions";
 import { activeContext, boundTo } from "../active-context.ts";
+import { callSiteKey } from "../call-site.ts";
 import type { RecordedSpan } from "../span.ts";
 import type { LeanTracer } from "../tracer.ts";
 import { begun, errorType, finished, type PeerError } from "./client-span.ts";
@@ -18,6 +19,9 @@ import type { Patch } from "./library-hooks.ts";
 interface Connection {
   address?: string;
   command(this: Connection, ...args: unknown[]): unknown;
+}
+interface ConnectionPool {
+  checkOut(this: ConnectionPool, ...args: unknown[]): unknown;
 }
 type Command = Record<string, unknown>;
 
@@ -38,13 +42,34 @@ const longestList = 8;
 
 export const patch: Patch = (file, exports, tracers) => {
   if (file === "") return undefined;
-  const { Connection } = exports as { Connection?: { prototype: Connection } };
+  const tracer = tracers.getTracer("@tsdev/sdk/mongodb");
+  const { Connection, ConnectionPool } = exports as {
+    Connection?: { prototype: Connection };
+    ConnectionPool?: { prototype: ConnectionPool };
+  };
+  if (file.endsWith("connection_pool.js")) return patchPool(ConnectionPool?.prototype, tracer);
   if (typeof Connection?.prototype.command !== "function") throw new Error("Connection.prototype.command is missing");
-  patchConnection(Connection.prototype, tracers.getTracer("@tsdev/sdk/mongodb"));
-  return undefined;
+  return patchConnection(Connection.prototype, tracer);
 };
 
-function patchConnection(prototype: Connection, tracer: LeanTracer): void {
+/** Up to version 5 a pool calls back from wherever a connection was given back. */
+function patchPool(prototype: ConnectionPool | undefined, { source: { callSites } }: LeanTracer): undefined {
+  if (typeof prototype?.checkOut !== "function") throw new Error("ConnectionPool.prototype.checkOut is missing");
+  const { checkOut } = prototype;
+  prototype.checkOut = function tracedCheckOut(...args) {
+    const last = args.length - 1;
+    const callback = args[last];
+    if (typeof callback === "function") {
+      const site = callSites.capture(tracedCheckOut);
+      const active = activeContext();
+      args[last] = boundTo(site.length > 0 ? active.setValue(callSiteKey, site) : active, callback as never);
+    }
+    return checkOut.apply(this, args);
+  };
+  return undefined;
+}
+
+function patchConnection(prototype: Connection, tracer: LeanTracer): undefined {
   const { command } = prototype;
   // Up to version 5 the last argument is a callback; since then it may be a class.
   const promises = command.constructor.name === "AsyncFunction";
@@ -71,6 +96,7 @@ function patchConnection(prototype: Connection, tracer: LeanTracer): void {
     });
     return command.apply(this, args);
   };
+  return undefined;
 }
 
 /** The value of the first field names the collection; a cursor's next batch has it in a field of its own. */

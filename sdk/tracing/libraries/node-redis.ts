@@ -35,6 +35,8 @@ export const patch: Patch = (file, exports, tracers) => {
 
 /** Who is sending, while it calls its queue; the queue itself knows no server. */
 let sending: Client | undefined;
+/** False for version 4, whose commands reach the queue through a private method. */
+let namesSender = true;
 /** While a batch hands its commands over. */
 let batching = false;
 
@@ -43,16 +45,18 @@ function patchQueue({ prototype }: QueueClass, tracer: LeanTracer): void {
   if (typeof addCommand !== "function") throw new Error("addCommand is missing");
   prototype.addCommand = function tracedAddCommand(args, options) {
     // What a connection says to begin with comes from no call of the app's.
-    if (batching || !sending || !Array.isArray(args)) return addCommand.call(this, args, options);
+    const opening = sending === undefined && (namesSender || options?.asap);
+    if (batching || opening || !Array.isArray(args)) return addCommand.call(this, args, options);
     const client = sending;
-    const span = beginCommand(tracer, String(args[0]), args.length - 1, () => serverOf(client), tracedAddCommand);
+    const server = () => (client ? serverOf(client) : unknownServer);
+    const span = beginCommand(tracer, String(args[0]), args.length - 1, server, tracedAddCommand);
     const result = addCommand.call(this, args, options);
     return span ? ended(span, result as PromiseLike<unknown>, describedRedis) : result;
   };
 }
 
 function patchClient({ prototype }: ClientClass, tracer: LeanTracer): void {
-  // Up to version 4 the first pair of names, since then the second.
+  namesSender &&= typeof prototype._executeMulti === "function";
   const send = ["sendCommand", "_sendCommand"].filter((name) => typeof prototype[name] === "function");
   if (send.length === 0) throw new Error("sendCommand is missing");
   for (const name of send) {
@@ -104,6 +108,8 @@ function patchPool(pool: PoolClass | undefined, tracer: LeanTracer): void {
     return inContext(active, () => execute.call(this, boundTo(inside, fn)));
   };
 }
+
+const unknownServer: RedisServer = { address: undefined, port: undefined, database: undefined };
 
 function serverOf({ options }: Client): RedisServer {
   const { url, database, socket } = options ?? {};
