@@ -1,7 +1,7 @@
 // Vitest: unit tests beside the code run two files at a time; then the whole-system suites of test/, one after the other.
 import { defineConfig } from "vitest/config";
 
-const exclude = ["**/node_modules/**", "**/dist/**", "examples/**", "test/cluster/**"];
+const exclude = ["**/node_modules/**", "**/dist/**", "examples/**", "cli/init/app/**", "test/cluster/**"];
 const limits = { testTimeout: 60_000, hookTimeout: 120_000, pool: "forks" as const };
 
 export default defineConfig({

@@ -75,7 +75,9 @@ export function program(): Command {
   tsdev
     .command("init")
     .argument("[dir]", "folder of the app", ".")
-    .description("make a folder deployable, and say what was detected and written")
+    .description(
+      "write a small app into an empty folder, or make an app deployable; says what was detected and written",
+    )
     .option("--json", "print JSON alone on stdout", false)
     .action(action(init));
   onPlatform(tsdev.command("dev"))

@@ -1,7 +1,8 @@
-// init: makes a folder deployable; detects what is there, writes the few lines that are missing and says which.
-import { access, readFile, writeFile } from "node:fs/promises";
+// init: writes a small app into an empty folder, or makes an app deployable; says what it detected and wrote.
+import { access, readdir, readFile, writeFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { TsdevError } from "../../sdk/errors.ts";
+import { writeFreshApp } from "../init/write-fresh-app.ts";
 import { print, table } from "../output.ts";
 
 /** Where an app's entry is looked for. */
@@ -38,14 +39,8 @@ interface Detected {
 
 export async function init(dir: string, flags: { json: boolean }): Promise<void> {
   const folder = resolve(dir);
-  if (!(await exists(folder))) {
-    throw new TsdevError("not_found", {
-      message: `there is no folder ${folder}`,
-      fix: "make it first, with the app inside",
-      path: "dir",
-    });
-  }
-  const created: string[] = [];
+  const fresh = await isEmpty(folder);
+  const created: string[] = fresh ? await writeFreshApp(folder) : [];
   const path = join(folder, "package.json");
   const text = await readFile(path, "utf8").catch(() => null);
   let manifest: {
@@ -105,9 +100,24 @@ export async function init(dir: string, flags: { json: boolean }): Promise<void>
         Object.entries(detected).map(([key, value]) => [key, value ?? "none"]),
       ),
       created.length > 0 ? `\nwritten: ${created.join("; ")}` : "\nnothing had to be written",
-      `next: npx tsdev deploy ${dir}`,
+      fresh ? `next: cd ${dir} && npm install && npm run dev` : `next: npx tsdev deploy ${dir}`,
     ].join("\n"),
   );
+}
+
+/** Also where there is no folder yet. A repository without a file is empty. Throws `invalid_input` for a file. */
+async function isEmpty(folder: string): Promise<boolean> {
+  try {
+    return (await readdir(folder)).every((name) => name === ".git");
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return true;
+    throw new TsdevError("invalid_input", {
+      message: `${folder} cannot be read as a folder`,
+      fix: "give the folder of an app, or one that is not there yet",
+      path: "dir",
+      cause,
+    });
+  }
 }
 
 async function firstThatExists(folder: string, names: string[]): Promise<string | undefined> {
