@@ -1,5 +1,6 @@
 // Fixture: a worker process whose workflows wait, call and undo, to be killed by tests. Every step leaves a row.
 // Arguments: start WORKFLOW RUN_ID… | work. HANG_AT: the step that never ends. CRASH_AT: the step that ends the process.
+// CLOCK_AHEAD_MS: how wrong its clock is.
 import pg from "pg";
 import { z } from "zod";
 import { procedure } from "../procedures/procedure.ts";
@@ -10,6 +11,7 @@ import { openEngine } from "./open-engine.ts";
 
 const databaseUrl = process.env.DATABASE_URL!;
 const pool = new pg.Pool({ connectionString: databaseUrl, max: 2 });
+pool.on("error", () => {});
 const Id = z.object({ id: z.string() });
 
 function effect<const N extends string>(name: N, idempotent?: boolean) {
@@ -17,14 +19,22 @@ function effect<const N extends string>(name: N, idempotent?: boolean) {
     name,
     input: Id,
     output: z.object({ [name]: z.boolean() } as Record<N, z.ZodBoolean>),
+    // For a database that restarts.
+    policies: { retry: { maxAttempts: 20, initialMs: 50, maxMs: 500 } },
     ...(idempotent === undefined ? {} : { idempotent }),
     handler: async (_input, ctx) => {
-      await pool.query("INSERT INTO effects (run_id, node, key, pid) VALUES ($1, $2, $3, $4)", [
-        ctx.runId,
-        ctx.node === name || ctx.node?.endsWith(`/${name}`) ? ctx.node : `${ctx.node} ${name}`,
-        ctx.idempotencyKey,
-        process.pid,
-      ]);
+      const place = ctx.node === name || ctx.node?.endsWith(`/${name}`) ? ctx.node : `${ctx.node} ${name}`;
+      await pool
+        .query("INSERT INTO effects (run_id, node, key, pid) VALUES ($1, $2, $3, $4)", [
+          ctx.runId,
+          place,
+          ctx.idempotencyKey,
+          process.pid,
+        ])
+        // `pg` gives some lost connections no code.
+        .catch((cause) =>
+          Promise.reject(Object.assign(new Error("the database is away", { cause }), { retryable: true })),
+        );
       if (process.env.CRASH_AT === name) process.kill(process.pid, "SIGKILL");
       if (process.env.HANG_AT === name) await new Promise(() => {});
       if (name === "fail") throw new Error("no stock");
@@ -74,6 +84,9 @@ export const workflows = {
 export type WorkflowName = keyof typeof workflows;
 
 if (import.meta.main) {
+  const aheadMs = Number(process.env.CLOCK_AHEAD_MS ?? 0);
+  const realNow = Date.now;
+  if (aheadMs !== 0) Date.now = () => realNow() + aheadMs;
   const engine = await openEngine({ databaseUrl, leaseMs: 400, log: { debug() {}, info() {}, warn() {}, error() {} } });
   const [command, name, ...runIds] = process.argv.slice(2);
   if (command === "start") {
