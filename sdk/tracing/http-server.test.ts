@@ -126,7 +126,7 @@ test("an unknown method counts as other, with its own name beside it", async () 
   expect(span?.attributes).toMatchObject({ "http.request.method": "_OTHER", "http.request.method_original": "PURGE" });
 });
 
-test.each([{}, { CHECK_CONTINUE: "1" }])("a request that waits for a go-ahead is one span: %o", async (env) => {
+test.each<Record<string, string>>([{}, { CHECK_CONTINUE: "1" }])("a request that waits for a go-ahead is one span: %o", async (env) => {
   const other = await start(env);
   try {
     const path = `/expect-${Object.keys(env).length}`;
