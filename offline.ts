@@ -1,7 +1,8 @@
-// Analyzes trace files and makes patches against a checkout, with no platform running; `tsdev analyze` and `tsdev suggest` start this.
+// Analyzes trace files and makes patches against a checkout, with no platform running; `tsdev analyze`, `suggest` and `check` start this.
 import { readFile } from "node:fs/promises";
 import { join, resolve, sep } from "node:path";
 import { parseArgs } from "node:util";
+import { checkWorkflows } from "./agents/patches/check-workflows.ts";
 import { patchFor } from "./agents/patches/index.ts";
 import type { Declined, Patch } from "./agents/patches/patch.ts";
 import { Finding } from "./analyzers/finding.ts";
@@ -71,7 +72,9 @@ async function suggest(
 }
 
 try {
-  if (command === "analyze") {
+  if (command === "check") {
+    process.stdout.write(`${JSON.stringify(await checkWorkflows(files[0] ?? "."))}\n`);
+  } else if (command === "analyze") {
     const { findings, ...rest } = await analyzeFiles(files);
     const withRepeats = findings.map((finding) => ({ ...finding, repeats: repeats(finding) }));
     process.stdout.write(`${JSON.stringify({ ...rest, findings: withRepeats })}\n`);

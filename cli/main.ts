@@ -1,5 +1,6 @@
 // The command line: every command, its flags and help; exit codes 0 done, 1 the work failed, 2 used wrongly.
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { check } from "./commands/check.ts";
 import { deploy } from "./commands/deploy.ts";
 import { dev } from "./commands/dev.ts";
 import { graph } from "./commands/graph.ts";
@@ -160,6 +161,12 @@ export function program(): Command {
     .option("--repo <dir>", "accepted for scripts; places are as the traces have them")
     .option("--json", "print JSON alone on stdout", false)
     .action(action(analyze));
+  tsdev
+    .command("check")
+    .argument("[dir]", "folder of the app", ".")
+    .description("compare the workflows in the source with those at run time, and look for problems")
+    .option("--json", "print JSON alone on stdout", false)
+    .action(action(check));
   tsdev
     .command("suggest")
     .description("patches for findings against a checkout; nothing is executed")

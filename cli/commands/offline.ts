@@ -20,7 +20,8 @@ interface Suggested {
   declined: { detector: string; file: string | null; line: number | null; reason: string }[];
 }
 
-async function run<T>(args: string[]): Promise<T> {
+/** What `offline.ts` answers. */
+export async function runOffline<T>(args: string[]): Promise<T> {
   const env = { UV_THREADPOOL_SIZE: "16" };
   const done = await execa(process.execPath, [offline, ...args], { reject: false, env, maxBuffer: mostOutputBytes });
   if (done.exitCode === 0) return JSON.parse(done.stdout) as T;
@@ -43,7 +44,7 @@ async function run<T>(args: string[]): Promise<T> {
 const place = (file: string | null, line: number | null) => (file ? `${file}:${line ?? "?"}` : "");
 
 export async function analyze(files: string[], flags: { json: boolean }): Promise<void> {
-  print(await run<Analyzed>(["analyze", "--", ...files]), flags, ({ spans, traces, findings, rejections }) =>
+  print(await runOffline<Analyzed>(["analyze", "--", ...files]), flags, ({ spans, traces, findings, rejections }) =>
     [
       dim(`${spans} spans in ${traces} traces`),
       findings.length > 0
@@ -84,7 +85,7 @@ export async function suggest(flags: {
   }
   const source = flags.finding ? ["--finding", flags.finding] : ["--", ...(flags.traces ?? [])];
   print(
-    await run<Suggested>(["suggest", "--repo", flags.repo, ...source]),
+    await runOffline<Suggested>(["suggest", "--repo", flags.repo, ...source]),
     flags,
     ({ suggestions, declined }) =>
       [

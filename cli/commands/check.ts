@@ -1,0 +1,31 @@
+// check: an app's workflows as its source says them beside what they are at run time, and what will bite later.
+import type { CheckedWorkflow, Problem } from "../../agents/patches/check-workflows.ts";
+import { bold, colored, dim, print } from "../output.ts";
+import { runOffline } from "./offline.ts";
+
+interface Checked {
+  workflows: CheckedWorkflow[];
+  problems: Problem[];
+}
+
+const colors = { error: "red", warning: "yellow", note: "cyan" } as const;
+
+export async function check(dir: string, flags: { json: boolean }): Promise<void> {
+  const checked = await runOffline<Checked>(["check", "--", dir]);
+  print(checked, flags, ({ workflows, problems }) =>
+    [
+      ...workflows.map(
+        ({ name, file, line, version, nodes, dynamic }) =>
+          `${bold(name ?? "?")} ${dim(`${version ?? "unknown version"}, ${file}:${line}`)}${dynamic ? " dynamic" : ""}\n  ${
+            nodes.map(({ id, op }) => `${id} ${dim(op)}`).join("\n  ") || "no nodes"
+          }`,
+      ),
+      ...(workflows.length === 0 ? ["no workflows"] : []),
+      ...problems.map(
+        ({ level, message, file, line, fix }) =>
+          `${colored(colors[level], level)} ${file}:${line} ${message}\n  ${dim(fix)}`,
+      ),
+    ].join("\n"),
+  );
+  if (checked.problems.some(({ level }) => level === "error")) process.exitCode = 1;
+}
