@@ -1,6 +1,6 @@
 // Schemathesis: property-based requests made from the OpenAPI document, in a virtual environment of their own.
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -9,12 +9,20 @@ import { promisify } from "node:util";
 const version = "4.32.5";
 const run = promisify(execFile);
 
+interface Failure {
+  operation: string;
+  check: string;
+  message: string;
+}
+
 export interface HttpReport {
   tool: string;
   seed: number;
   operations: number;
   requests: number;
-  failures: { operation: string; check: string; message: string }[];
+  failures: Failure[];
+  /** Failures that say nothing of us, each with why. */
+  exempt: (Failure & { reason: string })[];
   errors: { operation: string; message: string }[];
 }
 
@@ -30,29 +38,25 @@ export async function driveBySchemathesis(
     });
     const bin = (name: string) => join(folder, "venv", "bin", name);
     await run(bin("pip"), ["install", "--quiet", "--disable-pip-version-check", `schemathesis==${version}`]);
-    const report = join(folder, "report.json");
     const flags = [
       ["run", `${url}/openapi.json`, "--url", url, "--checks", "all", "--phases", "examples,coverage,fuzzing"],
       ["--header", "Authorization: Bearer admin", "--seed", String(options.seed)],
       ["--max-examples", String(options.examples), "--max-time", String(options.seconds), "--request-timeout", "10"],
       ["--continue-on-failure", "--suppress-health-check", "all", "--generation-database", "none", "--no-color"],
-      ["--report", "json", "--report-json-path", report],
       ...options.exclude.map((operation) => ["--exclude-operation-id", operation]),
     ];
-    // Its exit code says that there are failures; the report says which.
+    // Its exit code says that there are failures; what it prints says which.
     const { stdout } = await run(bin("schemathesis"), flags.flat(), { cwd: folder, maxBuffer: 2 ** 28 }).catch(
       (error: { stdout?: string }) => ({ stdout: error.stdout ?? "" }),
     );
-    const told = await readFile(report, "utf8").catch(() => {
-      throw new Error(`Schemathesis made no report:\n${stdout.slice(-4_000)}`);
-    });
-    return reportOf(JSON.parse(told), stdout, options.seed);
+    if (!stdout.includes("SUMMARY")) throw new Error(`Schemathesis came to no end:\n${stdout.slice(-4_000)}`);
+    return reportOf(stdout, options.seed);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-function reportOf(_report: unknown, stdout: string, seed: number): HttpReport {
+function reportOf(stdout: string, seed: number): HttpReport {
   const number = (pattern: RegExp) => Number(pattern.exec(stdout)?.[1] ?? 0);
   const section = (name: string) =>
     new RegExp(`^=+ ${name} =+\\n([\\s\\S]*?)(?=^=+ [A-Z])`, "m").exec(stdout)?.[1] ?? "";
@@ -71,6 +75,7 @@ function reportOf(_report: unknown, stdout: string, seed: number): HttpReport {
     failures: parts(section("FAILURES")).flatMap(({ operation, body }) =>
       [...body.matchAll(/^- (ST\d+) (.+)$/gm)].map(([, check = "", message = ""]) => ({ operation, check, message })),
     ),
+    exempt: [],
     errors: parts(section("ERRORS")).map(({ operation, body }) => ({ operation, message: body.trim().slice(0, 500) })),
   };
 }
