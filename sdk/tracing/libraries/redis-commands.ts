@@ -47,24 +47,29 @@ export function beginCommand(
   return begun(tracer, { name: operation, text, attributes: () => attributesOf(operation, server()) }, below);
 }
 
-/** A batch is one way to the server and back, so it is one span, however many commands are in it. */
+/**
+ * A batch is one way to the server and back, so it is one span, however many commands are in it; of some only their
+ * number is known.
+ */
 export function beginBatch(
   tracer: LeanTracer,
   batch: Batch,
-  commands: readonly { name: string; argumentCount: number }[],
+  commands: readonly { name: string; argumentCount: number }[] | number,
   server: () => RedisServer,
   below: (...args: never[]) => unknown,
 ): RecordedSpan | undefined {
-  const names = new Set(commands.map(({ name }) => name.toUpperCase()));
+  const known = typeof commands === "number" ? [] : commands;
+  const size = typeof commands === "number" ? commands : commands.length;
+  const names = new Set(known.map(({ name }) => name.toUpperCase()));
   const operation = names.size === 1 ? `${batch} ${[...names][0]}` : batch;
-  const texts = commands.slice(0, shownCommands).map(({ name, argumentCount }) => commandText(name, argumentCount));
-  const text = [...texts, ...(commands.length > shownCommands ? ["..."] : [])].join("; ");
+  const texts = known.slice(0, shownCommands).map(({ name, argumentCount }) => commandText(name, argumentCount));
+  if (known.length > shownCommands) texts.push("...");
   const attributes = () => ({
     ...attributesOf(operation, server()),
     // One command is no batch, say the conventions.
-    [ATTR_DB_OPERATION_BATCH_SIZE]: commands.length > 1 ? commands.length : undefined,
+    [ATTR_DB_OPERATION_BATCH_SIZE]: size > 1 ? size : undefined,
   });
-  return begun(tracer, { name: operation, text, attributes }, below);
+  return begun(tracer, { name: operation, text: texts.join("; ") || batch, attributes }, below);
 }
 
 function attributesOf(operation: string, { address, port, database }: RedisServer): Attributes {
