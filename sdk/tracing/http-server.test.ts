@@ -126,24 +126,27 @@ test("an unknown method counts as other, with its own name beside it", async () 
   expect(span?.attributes).toMatchObject({ "http.request.method": "_OTHER", "http.request.method_original": "PURGE" });
 });
 
-test.each<Record<string, string>>([{}, { CHECK_CONTINUE: "1" }])("a request that waits for a go-ahead is one span: %o", async (env) => {
-  const other = await start(env);
-  try {
-    const path = `/expect-${Object.keys(env).length}`;
-    await new Promise<void>((done, failed) => {
-      const sent = makeRequest(other.url + path, { method: "POST", headers: { expect: "100-continue" } }, (answer) =>
-        answer.resume().on("end", done),
-      );
-      sent.on("continue", () => sent.end("body"));
-      sent.on("error", failed);
-    });
-    await other.get("/after");
-    await spansOf("/after");
-    expect(await spansOf(path)).toHaveLength(1);
-  } finally {
-    await other.stop();
-  }
-});
+test.each<Record<string, string>>([{}, { CHECK_CONTINUE: "1" }])(
+  "a request that waits for a go-ahead is one span: %o",
+  async (env) => {
+    const other = await start(env);
+    try {
+      const path = `/expect-${Object.keys(env).length}`;
+      await new Promise<void>((done, failed) => {
+        const sent = makeRequest(other.url + path, { method: "POST", headers: { expect: "100-continue" } }, (answer) =>
+          answer.resume().on("end", done),
+        );
+        sent.on("continue", () => sent.end("body"));
+        sent.on("error", failed);
+      });
+      await other.get("/after");
+      await spansOf("/after");
+      expect(await spansOf(path)).toHaveLength(1);
+    } finally {
+      await other.stop();
+    }
+  },
+);
 
 test("an upgraded connection works and is no span", async () => {
   const text = await talk(
