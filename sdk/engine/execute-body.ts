@@ -233,7 +233,9 @@ function executeItems(
   const work = async (index: number, pending: MaybePromise): Promise<void> => {
     for (let one = index, running = pending; one < count; one = next++, running = undefined) {
       try {
-        if (one !== index || !running) drive.checkStopped(group);
+        // Not `checkStopped`: when the run has failed, what the history has of the other items is still read, so that their
+        // finished steps are undone. A node that would begin refuses by itself.
+        if (drive.stopped) throw drive.stopped;
         await (running ?? executeItem(one));
       } catch (error) {
         await collect(one, error);
@@ -260,8 +262,8 @@ function executeItems(
 /** Every round has a scope of its own; the keys of the last are added. */
 function executeRepeat(drive: Drive, node: RepeatIr, scope: RunScope, place: Place): MaybePromise {
   const path = place.prefix + node.id;
-  const past = drive.history?.of(path);
-  if (past?.failed) throw failureOf(past.failed);
+  /** Thrown after its rounds are read: their finished steps are to be undone. */
+  const failed = drive.history?.of(path)?.failed;
   const round = (index: number): { own: RunScope; prefix: string; pending: MaybePromise } => {
     const prefix = `${path}[${index}]`;
     const own = new RunScope({ round: index }, scope);
@@ -285,6 +287,7 @@ function executeRepeat(drive: Drive, node: RepeatIr, scope: RunScope, place: Pla
       if (pending) await pending;
       let taken = drive.history?.of(prefix)?.taken;
       if (taken === undefined) {
+        if (failed) throw failureOf(failed);
         drive.checkStopped(place.group);
         try {
           taken = drive.code.get(node.id)!.decide!(own.view()) ? "over" : "again";
@@ -294,8 +297,10 @@ function executeRepeat(drive: Drive, node: RepeatIr, scope: RunScope, place: Pla
         await drive.append({ type: "decided", node: prefix, data: { taken } });
       }
       if (taken === "over") return add(own);
-      if (node.everyMs && index + 1 < node.maxTimes) await pause(drive, prefix, node.everyMs, place);
+      const isLast = index + 1 === node.maxTimes;
+      if (node.everyMs && !isLast && !pauseIsOver(drive, prefix)) await pause(drive, prefix, node.everyMs, place);
     }
+    if (failed) throw failureOf(failed);
     await drive.failNode(
       path,
       new TsdevError("step_failed", {

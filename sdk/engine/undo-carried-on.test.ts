@@ -1,0 +1,97 @@
+// A failed run whose worker goes away while it undoes steps: whoever carries it on finds every finished step, wherever it is.
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { z } from "zod";
+import { procedure } from "../procedures/procedure.ts";
+import { createRegistry } from "../registry.ts";
+import { workflow } from "../workflows/workflow.ts";
+import { openEngine } from "./open-engine.ts";
+import { type PostgresFixture, startPostgres } from "./postgres.fixture.ts";
+
+let postgres: PostgresFixture;
+beforeAll(async () => {
+  postgres = await startPostgres();
+});
+afterAll(() => postgres?.stop());
+
+const silent = { debug() {}, info() {}, warn() {}, error() {} };
+const Nothing = z.object({});
+let hangs = false;
+const begun = Promise.withResolvers<void>();
+let undoing = begun;
+
+const work = procedure({ name: "work", input: Nothing, output: Nothing, handler: () => ({}) });
+const left = procedure({ name: "left", input: Nothing, output: Nothing, handler: () => ({}) });
+const right = procedure({ name: "right", input: Nothing, output: Nothing, handler: () => ({}) });
+const undo = procedure({
+  name: "undo",
+  input: Nothing,
+  output: Nothing,
+  handler: async () => {
+    if (!hangs) return {};
+    undoing.resolve();
+    return new Promise<never>(() => {});
+  },
+});
+const refuse = (text: string) => {
+  throw new Error(text);
+};
+
+const workflows = {
+  "in another item than the one that failed": workflow("item")
+    .input(Nothing)
+    .each(
+      "items",
+      () => [0, 1],
+      (item) =>
+        item
+          .step(work)
+          .compensate(undo)
+          .run("check", async ({ index }) => {
+            // The other one has finished by then.
+            if (index === 0) await new Promise((resolve) => setTimeout(resolve, 50));
+            return index === 0 ? refuse("item") : {};
+          }),
+      { concurrency: 2 },
+    ),
+  "in items with parallel branches before it": workflow("before")
+    .input(Nothing)
+    .each(
+      "items",
+      () => [0, 1],
+      (item) => item.parallel([left, right]).step(work).compensate(undo),
+      { concurrency: 2 },
+    )
+    .run("check", () => refuse("before")),
+  "in the rounds of what was not over": workflow("rounds")
+    .input(Nothing)
+    .repeat("again", (round) => round.step(work).compensate(undo), { until: () => false, maxTimes: 2 }),
+  "in rounds with parallel branches and pauses": workflow("pauses")
+    .input(Nothing)
+    .repeat("again", (round) => round.parallel([left, right]).step(work).compensate(undo), {
+      until: ({ left: _left, ...rest }: Record<string, unknown>) => (rest as { round: number }).round === 1,
+      maxTimes: 2,
+      everyMs: 1,
+    })
+    .run("check", () => refuse("pauses")),
+};
+
+test.each(Object.keys(workflows) as (keyof typeof workflows)[])("%s", async (name) => {
+  const flow = workflows[name];
+  const options = { databaseUrl: postgres.url, leaseMs: 1_000, closeMs: 50, log: silent };
+  hangs = true;
+  undoing = Promise.withResolvers<void>();
+  const first = await openEngine(options);
+  const { runId } = await first.start(flow as never, {} as never, { runId: name });
+  await undoing.promise;
+  await first.close();
+  hangs = false;
+  const second = await openEngine(options);
+  await second.work(createRegistry([flow as never]));
+  const types: string[] = [];
+  for await (const { type } of second.events(runId)) types.push(type);
+  const failed = await second.run(runId);
+  await second.close();
+  expect(types.filter((type) => type === "step.compensated")).toHaveLength(2);
+  expect(types.filter((type) => type === "step.failed")).toHaveLength(1);
+  expect(failed?.error?.code).toBe("step_failed");
+});
