@@ -2,7 +2,7 @@
 
 import { trace } from "@opentelemetry/api";
 import { Hono } from "hono";
-import { afterAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { z } from "zod";
 import { openEngine } from "../engine/open-engine.ts";
 import { collectSpans } from "../engine/spans.fixture.ts";
@@ -163,4 +163,15 @@ describe("the server's span", () => {
     expect(await routeOf("GET", "/workflows/doubling/runs/none")).toBe("/workflows/:name/runs/:id");
     expect(await routeOf("GET", "/none")).toBeUndefined();
   });
+});
+
+test("in development the app tells what it declares, elsewhere that route is not there", async () => {
+  const ask = () => createApp({ procedures: [double] }).request("/_tsdev/registry");
+  expect((await ask()).status).toBe(404);
+  vi.stubEnv("NODE_ENV", "development");
+  try {
+    expect(await (await ask()).json()).toMatchObject({ procedures: [{ name: "double" }] });
+  } finally {
+    vi.unstubAllEnvs();
+  }
 });

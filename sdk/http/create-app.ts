@@ -4,6 +4,7 @@ import { HTTPException } from "hono/http-exception";
 import type { Engine } from "../engine/engine.ts";
 import { openEngine } from "../engine/open-engine.ts";
 import { TsdevError } from "../errors.ts";
+import { introspectionRoutes } from "../introspection/routes.ts";
 import { createLog } from "../log.ts";
 import { DeclaredError } from "../procedures/declared-error.ts";
 import type { AnyProcedure } from "../procedures/procedure.ts";
@@ -59,8 +60,8 @@ export interface App<P extends AnyProcedure = AnyProcedure, W extends AnyWorkflo
 
 /**
  * Procedures at their own routes and at POST /rpc/{name}; runs at /workflows/{name}/runs; webhooks at their paths;
- * POST /events/{name} where `publishOverHttp`; GET /openapi.json, /docs, /healthz and /readyz. Throws `duplicate_name`
- * naming both, and `invalid_config`.
+ * POST /events/{name} where `publishOverHttp`; GET /openapi.json, /docs, /healthz and /readyz; with
+ * NODE_ENV=development GET /_tsdev/registry. Throws `duplicate_name` naming both, and `invalid_config`.
  *
  * @example
  * const app = createApp({ procedures: [validateOrder], workflows: [orderProcessing], engine });
@@ -115,6 +116,7 @@ export function createApp<const P extends readonly AnyProcedure[] = [], const W 
     };
     mountDocs(app, described);
   }
+  if (process.env.NODE_ENV === "development") app.route("/", introspectionRoutes(registry));
 
   app.get("/healthz", (c) => c.json({ ok: true }));
   app.get("/readyz", async (c) => {
