@@ -6,6 +6,7 @@ import {
   type ActRequest,
   type ActView,
   type Answer,
+  type BeginOptions,
   type Change,
   type ClaimedRun,
   type DueRun,
@@ -61,7 +62,7 @@ export class MemoryStore implements RunStore {
 
   async begin(
     run: NewRun,
-    { take, delayMs }: { take: boolean; delayMs: number },
+    { take, delayMs, eventFloor = this.#published }: BeginOptions,
   ): Promise<{ run: StoredRun; taken: boolean }> {
     const known = this.#entries.get(run.id);
     if (known) return { run: this.#view(known), taken: false };
@@ -76,7 +77,7 @@ export class MemoryStore implements RunStore {
         waits: [],
         request: null,
         signals: 0,
-        eventFloor: this.#published,
+        eventFloor,
       },
       rows: [],
       dueAt: performance.now() + (taken ? this.#leaseMs : delayMs),

@@ -438,6 +438,20 @@ describe.each(["memory", "postgres"] as const)("%s", (kind) => {
       await inState(runId, "failed");
     });
 
+    test("an event that came after the caller began, and before the child did, is for the child too", async () => {
+      const moved = event({ name: "moved", payload: Id, key: ({ id }) => id });
+      const waits = workflow("waiting-child")
+        .input(Id)
+        .waitFor("move", moved, { key: ({ id }) => id });
+      const w = workflow("caller-of-waiting").input(Id).approve("ok").call(waits);
+      const runId = unique("caller");
+      await engine.start(w, { id: runId }, { runId });
+      await inState(runId, "waiting");
+      await engine.publish(moved, { id: runId });
+      await engine.approve(runId, "ok", { approved: true, by: "ada" });
+      await inState(runId, "done");
+    });
+
     test("canceling the caller cancels a child that waits", async () => {
       const asks = workflow("asking-child").input(Id).approve("manager");
       const w = workflow("caller-canceled").input(Id).call(asks);

@@ -324,10 +324,10 @@ export class RunEngine implements Engine {
     input: unknown,
     scope: Scope,
     id: string,
-    options: StartOptions & { parent?: string },
+    options: StartOptions & { parent?: string; eventFloor?: number },
   ): Promise<Begun> {
     const { name, version, ir } = workflow;
-    const { origin = { kind: "direct" }, delayMs = 0, parent = null } = options;
+    const { origin = { kind: "direct" }, delayMs = 0, parent = null, eventFloor } = options;
     const slotKey = ir.concurrency ? slotKeyOf(workflow, scope) : null;
     const take = this.#places() > 0 && slotKey === null && delayMs === 0;
     if (!take && parent === null) await this.#checkQueue(name, id);
@@ -347,7 +347,11 @@ export class RunEngine implements Engine {
       parent,
     };
     const begin = async () => {
-      const { run, taken } = await this.#store.begin(fresh, { take, delayMs });
+      const { run, taken } = await this.#store.begin(fresh, {
+        take,
+        delayMs,
+        ...(eventFloor === undefined ? {} : { eventFloor }),
+      });
       if (!taken || this.#driven.has(id)) return { run, driven: this.#driven.get(id), taken };
       const { drive, ended } = this.#drive(workflow.code, run, 1, undefined, span);
       return { run, driven: this.#keep(run, ended, drive), taken };
@@ -397,7 +401,13 @@ export class RunEngine implements Engine {
     const scope = (await checkContract(workflow.input, input, `the input of workflow "${workflow.name}"`)) as Scope;
     this.#served.add(workflow);
     const origin = { kind: "call", name: node, id: parent.id } as const;
-    const options = { origin, parent: parent.id, ...(parent.principal ? { principal: parent.principal } : {}) };
+    const { eventFloor } = parent;
+    const options = {
+      origin,
+      eventFloor,
+      parent: parent.id,
+      ...(parent.principal ? { principal: parent.principal } : {}),
+    };
     await this.#beginNew(workflow, input, scope, runId, options);
   }
 

@@ -160,13 +160,20 @@ export interface DueRun {
 /** `due`: some run wants a worker. `run`: something was done to the run. `event`: an event waits for its triggers. */
 export type Notice = { readonly kind: "due" | "event" } | { readonly kind: "run"; readonly runId: string };
 
+export interface BeginOptions {
+  readonly take: boolean;
+  readonly delayMs: number;
+  /** Of the caller, for a child: what was published since its caller began is for it too. */
+  readonly eventFloor?: number;
+}
+
 export interface RunStore {
   readonly durable: boolean;
   /**
    * Begins the run, and takes its lease where `take` is true and it needs no slot; else it is queued, due after
    * `delayMs`. `taken` is false when it was not taken, or when the id is there already and not ours.
    */
-  begin(run: NewRun, options: { take: boolean; delayMs: number }): Promise<{ run: StoredRun; taken: boolean }>;
+  begin(run: NewRun, options: BeginOptions): Promise<{ run: StoredRun; taken: boolean }>;
   find(runId: string): Promise<StoredRun | undefined>;
   /** Newest first. */
   list(filter: RunFilter): Promise<StoredRun[]>;

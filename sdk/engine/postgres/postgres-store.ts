@@ -6,6 +6,7 @@ import {
   type Act,
   type ActView,
   type Answer,
+  type BeginOptions,
   type Change,
   type ClaimedRun,
   type DueRun,
@@ -46,6 +47,7 @@ interface Beginning {
   run: NewRun;
   state: "running" | "queued";
   dueMs: number;
+  eventFloor: number | undefined;
 }
 
 /** How long a new run's statement is tried again, milliseconds: its caller waits and can ask again. */
@@ -97,12 +99,9 @@ export class PostgresStore implements RunStore {
     return new PostgresStore(db, options.leaseMs);
   }
 
-  async begin(
-    run: NewRun,
-    { take, delayMs }: { take: boolean; delayMs: number },
-  ): Promise<{ run: StoredRun; taken: boolean }> {
+  async begin(run: NewRun, { take, delayMs, eventFloor }: BeginOptions): Promise<{ run: StoredRun; taken: boolean }> {
     const state = take && delayMs === 0 && run.slotKey === null ? "running" : "queued";
-    const begun = await this.#begin({ run, state, dueMs: state === "running" ? this.#leaseMs : delayMs });
+    const begun = await this.#begin({ run, state, dueMs: state === "running" ? this.#leaseMs : delayMs, eventFloor });
     if (begun) {
       if (state === "queued") this.#notify("due");
       const fresh = { state, epoch: 1, finishedAt: null, waits: [], request: null, signals: 0 } as const;
@@ -513,6 +512,7 @@ export class PostgresStore implements RunStore {
         items.map(({ state }) => state),
         this.#owner,
         items.map(({ dueMs }) => dueMs),
+        items.map(({ eventFloor }) => eventFloor ?? null),
       ],
       beginPatienceMs,
     );

@@ -56,11 +56,11 @@ export const beginRuns = `
                             principal, parent, slot_key, state, owner, due_at, event_floor)
     SELECT u.id, u.workflow, u.version, u.ir::json, u.input::json, u.scope::json, u.input_digest, u.traceparent,
            u.origin::json, u.origin_name, u.principal::json, u.parent, u.slot_key, u.state, $15,
-           now() + u.due_ms * interval '1 ms', (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM tsdev.events_seq_seq)
+           now() + u.due_ms * interval '1 ms', coalesce(u.event_floor, (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM tsdev.events_seq_seq))
       FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-                  $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $16::float8[])
+                  $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $16::float8[], $17::bigint[])
            u (id, workflow, version, ir, input, scope, input_digest, traceparent, origin, origin_name, principal, parent,
-              slot_key, state, due_ms)
+              slot_key, state, due_ms, event_floor)
     ON CONFLICT (id) DO NOTHING
     RETURNING id, state, workflow, version, origin, started_at, event_floor),
   j AS (
