@@ -62,3 +62,12 @@ test("a statement is looked at again when a second is over", () => {
 test("always means always", () => {
   expect(taken(new SitePolicy("always"), span(), 12).numbers).toHaveLength(12);
 });
+
+test("statements that differ in their values alone are repeats of one", () => {
+  const policy = new SitePolicy("repeats");
+  const parent = span();
+  const wanted = Array.from({ length: 8 }, (_, id) =>
+    policy.wants(span(), parent, `SELECT * FROM books WHERE id = ${id} AND title <> 'it''s ${id}'`),
+  );
+  expect(wanted).toEqual([true, true, true, true, false, false, false, true]);
+});

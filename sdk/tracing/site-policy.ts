@@ -20,18 +20,23 @@ const lastOfFirst = 4;
 // A statement that does not repeat is looked at this often in the whole process, milliseconds.
 const intervalMs = 1_000;
 const knownStatements = 2_000;
+// Sequelize and MikroORM write values into the text; the repeats of a loop have one shape all the same.
+const literals = /'(?:[^']|'')*'|\b\d+(?:\.\d+)?\b/g;
+const longestShaped = 4_096;
 
 export class SitePolicy {
   readonly #always: boolean;
   readonly #lastTaken = new Map<string, number>();
+  readonly #shapes = new Map<string, string>();
 
   constructor(mode: SiteMode) {
     this.#always = mode === "always";
   }
 
   /** Counts the statement and answers whether the stack of `holder` should be taken. */
-  wants(holder: SiteHolder, parent: RecordedSpan | undefined, statement: string): boolean {
+  wants(holder: SiteHolder, parent: RecordedSpan | undefined, text: string): boolean {
     if (this.#always) return true;
+    const statement = this.#shapeOf(text);
     if (parent && !parent.ended) {
       parent.statements ??= new Map();
       const known = parent.statements.get(statement);
@@ -49,6 +54,16 @@ export class SitePolicy {
     if (this.#lastTaken.size >= knownStatements) this.#lastTaken.clear();
     this.#lastTaken.set(statement, holder.startedAt);
     return true;
+  }
+
+  #shapeOf(text: string): string {
+    let shape = this.#shapes.get(text);
+    if (shape === undefined) {
+      shape = text.slice(0, longestShaped).replaceAll(literals, "?");
+      if (this.#shapes.size >= knownStatements) this.#shapes.clear();
+      this.#shapes.set(text, shape);
+    }
+    return shape;
   }
 }
 
