@@ -93,3 +93,66 @@ test("every node knows its line in the chain", () => {
   expect(lines).toEqual([2, 3, 4]);
   expect(built.code.get("a")?.source?.file).toMatch(/workflow\.test\.ts$/);
 });
+
+test("a node inside another is among the code, with its line, and its id is taken for the whole workflow", () => {
+  const inside = start.when(
+    "x",
+    () => true,
+    (then) =>
+      then.each(
+        "list",
+        () => [1],
+        (item) => item.step(a),
+      ),
+  );
+  expect([...inside.code.keys()]).toEqual(["x", "list", "a"]);
+  expect(inside.code.get("a")?.source?.file).toMatch(/workflow\.test\.ts$/);
+  expect(() => inside.step(a as never)).toThrow('workflow "w" has two nodes with the id "a"');
+  expect(() =>
+    start.step(a).repeat("r", (round) => round.step(a as never), { until: () => true, maxTimes: 1 }),
+  ).toThrow('two nodes with the id "a"');
+});
+
+test.each([
+  [() => start.sleep("s", { ms: -1 }), '.sleep "s"'],
+  [() => start.approve("m", { onTimeout: "reject" } as never), "onTimeout without timeoutMs"],
+  [
+    () =>
+      start.each(
+        "e",
+        () => [],
+        (item) => item,
+      ),
+    "its body has no node",
+  ],
+  [
+    () =>
+      start.each(
+        "e",
+        () => [],
+        (item) => item.step(a),
+        { concurency: 2 } as never,
+      ),
+    'unknown key "concurency"',
+  ],
+  [() => start.when("x", () => true, (() => start) as never), "must return the chain that it was given"],
+  [() => start.repeat("r", (round) => round.step(a), { until: () => true, maxTimes: 0 }), "maxTimes"],
+  [() => start.sleep("a/b", { ms: 1 }), "cannot be the id"],
+  [() => start.step(undefined as never), "is no procedure"],
+  [() => workflow("w", { previous: [workflow("other").input(z.object({}))] }), 'previous names the workflow "other"'],
+  [
+    () => (start.sleep("s", { ms: 1 }) as never as typeof start & { compensate(p: unknown): void }).compensate(b),
+    "must follow a step",
+  ],
+  [() => start.parallel([a, b]).withCache({ ttlMs: 1, key: (() => "") as never }), "one key cannot serve"],
+])("wrong declaration %#: %s", (declare, message) => {
+  expect(declare).toThrow(message);
+});
+
+test("ten thousand nodes are declared in a time that grows with them", () => {
+  let chain = start.step(a) as { sleep(id: string, options: { ms: number }): typeof chain; ir: typeof start.ir };
+  const begin = performance.now();
+  for (let index = 0; index < 10_000; index++) chain = chain.sleep(`s${index}`, { ms: 1 });
+  expect(chain.ir.nodes).toHaveLength(10_001);
+  expect(performance.now() - begin).toBeLessThan(2_000);
+});

@@ -42,9 +42,6 @@ import type {
   TsdevTypeError,
 } from "./scope-checks.ts";
 
-export { canServe } from "./code-for.ts";
-export type { AnyWorkflow, NodeCode, Scope } from "./definition.ts";
-
 /** What a chain begins with: a workflow's name and input. */
 export interface Root<Name extends string, I extends z.ZodType> {
   readonly kind: "workflow";
