@@ -13,6 +13,7 @@ const documents = [
     .filter((name) => name.endsWith(".md"))
     .map((name) => join("docs", name)),
   "sdk/README.md",
+  "examples/documents/README.md",
   "examples/shop/README.md",
 ];
 const text = (path: string) => readFileSync(join(root, path), "utf8");
