@@ -19,8 +19,10 @@ export async function driveRun(drive: Drive, cancelChild: (runId: string) => Pro
   const deaths = drive.history?.deaths ?? 0;
   try {
     let failure: TsdevError | undefined;
-    if (deaths > maxDeaths) {
-      failure = workersDied(drive, deaths);
+    // Undoing is progress and begins the count anew; that the run was given up stays.
+    const gaveUpAfter = drive.history?.gaveUpAfter ?? 0;
+    if (deaths > maxDeaths || gaveUpAfter > 0) {
+      failure = workersDied(drive, gaveUpAfter || deaths);
       // Even undoing kills its worker.
       if (deaths > 2 * maxDeaths) return await end(drive, "failed", failure);
       drive.refuse();

@@ -242,19 +242,24 @@ export class Drive {
     });
   }
 
-  /** Writes a row. Returns nothing when it is written already. */
-  append(row: Omit<Row, "seq">): void | Promise<void> {
+  /** Writes a row and gives its number, at once when it is written already. */
+  append(row: Omit<Row, "seq">): number | Promise<number> {
     if (this.#gate) return this.#gate.then(() => this.append(row));
     if (this.#broken) throw this.#broken;
     // Own keys only, since a present `output` means one.
     const numbered = { ...row, seq: ++this.#seq };
     const written = this.store.append(this.lease, numbered);
-    if (written) return written.then(this.#onRow, (error) => this.#fail(error));
-    this.#onRow();
-  }
-
-  get seq(): number {
-    return this.#seq;
+    if (!written) {
+      this.#onRow();
+      return numbered.seq;
+    }
+    return written.then(
+      () => {
+        this.#onRow();
+        return numbered.seq;
+      },
+      (error) => this.#fail(error),
+    );
   }
 
   /** A change whose rows are written only if it is. With `ifSignals` it may be refused; then nothing is numbered. */

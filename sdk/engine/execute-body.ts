@@ -235,7 +235,7 @@ function executeItems(
       try {
         // Not `checkStopped`: when the run has failed, what the history has of the other items is still read, so that their
         // finished steps are undone. A node that would begin refuses by itself.
-        if (drive.stopped) throw drive.stopped;
+        if ((one !== index || !running) && drive.stopped) throw drive.stopped;
         await (running ?? executeItem(one));
       } catch (error) {
         await collect(one, error);

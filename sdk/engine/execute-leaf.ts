@@ -129,9 +129,10 @@ async function finishLeaf(
   span?.setAttribute(ATTR_NODE_WRITES, JSON.stringify(addedKeys(node.as, output)));
   const data = { ms: Math.round(performance.now() - began), attempts: tally.attempts };
   const written = drive.append({ type: "step.finished", node: path, data, output });
-  if (written) await written;
+  // Its own number: others may have been given out while it was written.
+  const seq = typeof written === "number" ? written : await written;
   into.add(node.id, node.as, output);
-  noteCompensable(drive, node, path, drive.seq, scope);
+  noteCompensable(drive, node, path, seq, scope);
 }
 
 /** Auth, cache and rate limit around the attempts. What the cache calls may outlive this run. */

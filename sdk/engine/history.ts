@@ -39,6 +39,8 @@ export class History {
   /** Workers that died one after the other, up to the end, with nothing finished in between. */
   deaths = 0;
   compensated = false;
+  /** So many had died when the run began to be undone for it; 0: it was not. */
+  gaveUpAfter = 0;
   /** A node failed, so that the run does. */
   readonly failing: boolean;
 
@@ -105,6 +107,8 @@ export class History {
       return;
     }
     if (node === null) return;
+    const undoes = type === "step.compensated" || type === "compensation.failed";
+    if (undoes && this.deaths > maxDeaths) this.gaveUpAfter = this.deaths;
     if (type !== "step.started" && type !== "attempt.failed") this.deaths = 0;
     if (type === "step.finished") {
       // By far the most rows.
