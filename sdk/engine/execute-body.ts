@@ -233,9 +233,8 @@ function executeItems(
   const work = async (index: number, pending: MaybePromise): Promise<void> => {
     for (let one = index, running = pending; one < count; one = next++, running = undefined) {
       try {
-        // Not `checkStopped`: when the run has failed, what the history has of the other items is still read, so that their
+        // Also when the run has failed or was canceled: what the history has of the other items is read, so that their
         // finished steps are undone. A node that would begin refuses by itself.
-        if ((one !== index || !running) && drive.stopped) throw drive.stopped;
         await (running ?? executeItem(one));
       } catch (error) {
         await collect(one, error);

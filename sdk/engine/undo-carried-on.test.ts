@@ -4,6 +4,7 @@ import { z } from "zod";
 import { procedure } from "../procedures/procedure.ts";
 import { createRegistry } from "../registry.ts";
 import { workflow } from "../workflows/workflow.ts";
+import { History } from "./history.ts";
 import { openEngine } from "./open-engine.ts";
 import { type PostgresFixture, startPostgres } from "./postgres.fixture.ts";
 
@@ -94,4 +95,62 @@ test.each(Object.keys(workflows) as (keyof typeof workflows)[])("%s", async (nam
   expect(types.filter((type) => type === "step.compensated")).toHaveLength(2);
   expect(types.filter((type) => type === "step.failed")).toHaveLength(1);
   expect(failed?.error?.code).toBe("step_failed");
+});
+
+test("what finished at the same time is undone in the reverse of its order in the journal", async () => {
+  const flow = workflow("together")
+    .input(Nothing)
+    .each(
+      "items",
+      () => [0, 1, 2, 3, 4, 5, 6, 7],
+      (item) => item.step(work).compensate(undo),
+      { concurrency: 8 },
+    )
+    .run("check", () => refuse("together"));
+  const engine = await openEngine({ databaseUrl: postgres.url, log: silent });
+  const { runId } = await engine.start(flow, {});
+  const paths: Record<string, string[]> = { "step.finished": [], "step.compensated": [] };
+  for await (const event of engine.events(runId)) if ("node" in event) paths[event.type]?.push(event.node);
+  await engine.close();
+  expect(paths["step.finished"]).toHaveLength(8);
+  expect(paths["step.compensated"]).toEqual(paths["step.finished"]!.toReversed());
+});
+
+test("a run that was canceled while nobody had it ends no process that takes it up inside a list", async () => {
+  const napping = workflow("napping")
+    .input(Nothing)
+    .each(
+      "items",
+      () => [0, 1],
+      (item) => item.step(work).compensate(undo).sleep("nap", { ms: 60_000 }),
+      {
+        concurrency: 2,
+      },
+    );
+  const options = { databaseUrl: postgres.url, leaseMs: 1_000, closeMs: 50, log: silent };
+  const first = await openEngine(options);
+  const { runId } = await first.start(napping, {});
+  for await (const { type } of first.events(runId)) if (type === "run.waiting") break;
+  await first.close();
+  const second = await openEngine(options);
+  await second.cancel(runId);
+  await second.work(createRegistry([napping]));
+  const types: string[] = [];
+  // An unhandled rejection fails the test.
+  for await (const { type } of second.events(runId)) types.push(type);
+  await second.close();
+  expect(types.filter((type) => type === "step.compensated")).toHaveLength(2);
+  expect(types.at(-1)).toBe("run.canceled");
+});
+
+test("a run that was given up stays so when the worker that undid it dies too", () => {
+  const died = { type: "run.resumed", node: null, data: { died: true } } as const;
+  const undone = { type: "step.compensated", node: "work", data: {} } as const;
+  const rows = [died, died, died, died, died, died, undone, died].map((row, index) => ({
+    ...row,
+    seq: index + 2,
+    epoch: index + 2,
+  }));
+  const history = new History(rows as never, workflow("w").input(Nothing).step(work).ir);
+  expect(history).toMatchObject({ deaths: 1, gaveUpAfter: 6 });
 });
