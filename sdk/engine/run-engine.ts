@@ -1,4 +1,4 @@
-// Run engine: the verbs of an engine over a store, and the runs that this process drives. One per process, usually.
+// Run engine: the verbs of an engine, over a store and a worker. One per process, usually.
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { z } from "zod";
@@ -8,13 +8,12 @@ import type { Log } from "../log.ts";
 import { checkContract } from "../procedures/contract.ts";
 import type { Registry } from "../registry.ts";
 import { startTriggers } from "../triggers/start-triggers.ts";
-import type { AnyWorkflow, NodeCode, Scope } from "../workflows/definition.ts";
+import type { AnyWorkflow, Scope } from "../workflows/definition.ts";
 import type { AnyEvent } from "../workflows/event.ts";
 import type { WorkflowInput, WorkflowOutput } from "../workflows/workflow.ts";
 import { answeredOtherwise, answerRun, cancelRun, isSameAnswer, pauseRun, resumeRun, retryRun } from "./acts.ts";
 import { dispatchEvents } from "./dispatch-events.ts";
-import { type BegunChild, Drive, Stopped } from "./drive.ts";
-import { driveRun, type Outcome } from "./drive-run.ts";
+import { type BegunChild, Stopped } from "./drive.ts";
 import {
   type Engine,
   type ExecuteOptions,
@@ -26,13 +25,11 @@ import {
 import { Followers, followRun } from "./follow-run.ts";
 import { History } from "./history.ts";
 import type { RunEvent } from "./run-event.ts";
-import { inRunSpan, openRunSpan, type RunSpan } from "./run-span.ts";
+import { openRunSpan } from "./run-span.ts";
 import { statusOf } from "./run-status.ts";
 import {
   type Act,
   type ActView,
-  type ClaimedRun,
-  type Lease,
   LeaseLost,
   type NewRun,
   type Notice,
@@ -40,14 +37,7 @@ import {
   type StoredRun,
 } from "./run-store.ts";
 import { ServedWorkflows } from "./served-workflows.ts";
-
-/** A run that this process drives. */
-interface Driven {
-  readonly lease: Lease;
-  drive: Drive | undefined;
-  /** Rejects with LeaseLost or what the store threw. */
-  ended: Promise<Outcome>;
-}
+import { type Driven, Worker } from "./worker.ts";
 
 export interface RunEngineParts {
   store: RunStore;
@@ -61,8 +51,6 @@ export interface RunEngineParts {
 
 type Begun = { run: StoredRun; driven: Driven | undefined };
 
-/** A run that is due later than this is found by polling, milliseconds. */
-const timerHorizonMs = 60_000;
 const pollMs = 1_000;
 const mendMs = 5_000;
 const pruneMs = 3_600_000;
@@ -76,19 +64,13 @@ export class RunEngine implements Engine {
   readonly #log: Log;
   /** By run id, from before the row is written, so that two calls with one id are one run. */
   readonly #beginning = new Map<string, Promise<Begun>>();
-  readonly #driven = new Map<string, Driven>();
-  /** Places that are promised to runs which are being begun or claimed. */
-  #promised = 0;
   readonly #served = new ServedWorkflows();
   readonly #followers = new Followers();
+  readonly #worker: Worker;
   readonly #queued = new Map<string, { count: number; at: number }>();
-  /** Runs whose IR this code cannot serve; said once each. */
-  readonly #unservable = new Set<string>();
   readonly #timers = new Set<NodeJS.Timeout>();
   #registry: Registry | undefined;
   #stopTriggers: (() => Promise<void>) | undefined;
-  #scanning: Promise<number> | undefined;
-  #scanAgain = false;
   #dispatching: Promise<void> | undefined;
   #dispatchAgain = false;
   #closing = false;
@@ -98,8 +80,17 @@ export class RunEngine implements Engine {
     this.#store = parts.store;
     this.#log = parts.log;
     this.durable = parts.store.durable;
+    this.#worker = new Worker({
+      store: parts.store,
+      log: parts.log,
+      maxRunning: parts.maxRunning,
+      served: this.#served,
+      followers: this.#followers,
+      beginChild: (parent, child) => this.#beginChild(parent, child),
+      cancel: (runId) => this.cancel(runId, { reason: "its caller ended" }),
+    });
     this.#store.listen((notice) => this.#onNotice(notice));
-    this.#every(parts.leaseMs / 3, () => this.#renew());
+    this.#every(parts.leaseMs / 3, () => this.#worker.renew());
     this.#every(Math.min(pollMs, parts.leaseMs / 2), () => this.#poll());
     this.#every(mendMs, () => this.#store.mend());
     this.#every(pruneMs, () => this.#prune());
@@ -251,7 +242,7 @@ export class RunEngine implements Engine {
     await this.#stopTriggers?.();
     this.#stopTriggers = await startTriggers(this, registry, { log: this.#log });
     this.#dispatch();
-    return this.#scan();
+    return this.#worker.scan();
   }
 
   cursor(name: string): Promise<string | null> {
@@ -274,17 +265,14 @@ export class RunEngine implements Engine {
     if (this.#closing) return;
     // In memory nobody could carry a run on, so runs go to their end; durable ones stop between two nodes.
     this.#closing = true;
+    this.#worker.takeNoMore();
     const limit = sleep(this.#parts.closeMs, undefined, { ref: false });
     await Promise.race([this.#stopTriggers?.(), limit]);
     await Promise.race([Promise.allSettled(this.#beginning.values()), limit]);
-    if (this.durable) for (const { drive } of this.#driven.values()) drive?.stop(new Stopped("handed over"), false);
-    const ended = Promise.allSettled([...this.#driven.values()].map(({ ended }) => ended));
-    await Promise.race([ended, limit]);
+    await this.#worker.stop(limit);
     for (const timer of this.#timers) clearInterval(timer);
-    await Promise.allSettled([this.#scanning, this.#dispatching]);
-    const left = [...this.#driven.values()];
-    for (const { drive } of left) drive?.stop(new Stopped("handed over"), true);
-    await this.#store.release(left.map(({ lease }) => lease)).catch(() => {});
+    await this.#dispatching;
+    await this.#worker.leave();
     await this.#store.close();
   }
 
@@ -329,7 +317,7 @@ export class RunEngine implements Engine {
     const { name, version, ir } = workflow;
     const { origin = { kind: "direct" }, delayMs = 0, parent = null, eventFloor } = options;
     const slotKey = ir.concurrency ? slotKeyOf(workflow, scope) : null;
-    const take = this.#places() > 0 && slotKey === null && delayMs === 0;
+    const take = this.#worker.places() > 0 && slotKey === null && delayMs === 0;
     if (!take && parent === null) await this.#checkQueue(name, id);
     const span = openRunSpan({ id, workflow: name, version, origin });
     const fresh: NewRun = {
@@ -352,32 +340,16 @@ export class RunEngine implements Engine {
         delayMs,
         ...(eventFloor === undefined ? {} : { eventFloor }),
       });
-      if (!taken || this.#driven.has(id)) return { run, driven: this.#driven.get(id), taken };
-      const { drive, ended } = this.#drive(workflow.code, run, 1, undefined, span);
-      return { run, driven: this.#keep(run, ended, drive), taken };
+      return { run, driven: taken ? this.#worker.begin(run, workflow.code, span) : this.#worker.get(id), taken };
     };
-    const { run, driven, taken } = await (take ? this.#promising(1, begin) : begin());
+    const { run, driven, taken } = await (take ? this.#worker.promising(1, begin) : begin());
     if (!taken && run.state === "queued") {
       const counted = this.#queued.get(name);
       if (counted) counted.count++;
-      if (delayMs > 0) this.#scanAt(new Date(this.#store.now().getTime() + delayMs));
-      else void this.#scan().catch(() => {});
+      if (delayMs > 0) this.#worker.scanAt(new Date(this.#store.now().getTime() + delayMs));
+      else this.#worker.scanSoon();
     }
     return { run, driven };
-  }
-
-  #places(): number {
-    return this.#parts.maxRunning - this.#driven.size - this.#promised;
-  }
-
-  /** Keeps places free while runs are on their way to them. */
-  async #promising<T>(count: number, fn: () => Promise<T>): Promise<T> {
-    this.#promised += count;
-    try {
-      return await fn();
-    } finally {
-      this.#promised -= count;
-    }
   }
 
   /** Throws `rate_limited` when as many runs are queued as may be. Counted once a second, and exactly near the limit. */
@@ -411,73 +383,6 @@ export class RunEngine implements Engine {
     await this.#beginNew(workflow, input, scope, runId, options);
   }
 
-  /** Drives a run whose lease is ours. */
-  #drive(
-    code: ReadonlyMap<string, NodeCode>,
-    run: StoredRun,
-    seq: number,
-    history: History | undefined,
-    span: RunSpan,
-  ): { drive: Drive; ended: Promise<Outcome> } {
-    const drive = new Drive({
-      run,
-      seq,
-      store: this.#store,
-      code,
-      history,
-      span: span.span,
-      onRow: () => this.#followers.changed(run.id),
-      beginChild: (child) => this.#beginChild(run, child),
-    });
-    if (run.request) drive.take(run.request);
-    if (this.#closing && this.durable) drive.stop(new Stopped("handed over"), false);
-    const parts = { input: this.#served.get(run.workflow)?.input, code };
-    const ended = inRunSpan(span, run, parts, () =>
-      driveRun(drive, (child) => this.cancel(child, { reason: "its caller ended" })),
-    );
-    return { drive, ended };
-  }
-
-  #keep(run: StoredRun, ended: Promise<Outcome>, drive?: Drive): Driven {
-    const driven: Driven = { lease: { runId: run.id, epoch: run.epoch }, drive, ended };
-    driven.ended = ended.then(
-      (outcome) => {
-        this.#leave(driven);
-        this.#onOutcome(run, driven, outcome);
-        return outcome;
-      },
-      (error) => {
-        this.#leave(driven);
-        this.#followers.changed(run.id);
-        // Whoever waits gets the error; a run that nobody waits for must not end the process.
-        if (!(error instanceof LeaseLost)) {
-          this.#log.error("a run stopped and will be taken over", { runId: run.id, workflow: run.workflow, error });
-        }
-        throw error;
-      },
-    );
-    driven.ended.catch(() => {});
-    this.#driven.set(run.id, driven);
-    return driven;
-  }
-
-  #leave(driven: Driven): void {
-    const { runId } = driven.lease;
-    if (this.#driven.get(runId) !== driven) return;
-    // A place is free.
-    const full = this.#places() <= 0;
-    this.#driven.delete(runId);
-    if (full) void this.#scan().catch(() => {});
-  }
-
-  #onOutcome(run: StoredRun, { drive }: Driven, outcome: Outcome): void {
-    this.#followers.changed(run.id);
-    if (outcome.state === "waiting" && drive?.dueAt) this.#scanAt(drive.dueAt);
-    if (!endStates.has(outcome.state)) return;
-    if (run.parent !== null) void this.#store.wake([run.parent]).catch(() => {});
-    if (run.slotKey !== null) void this.#scan().catch(() => {});
-  }
-
   async #tellParent(runId: string): Promise<void> {
     const run = await this.#store.find(runId);
     if (run && run.parent !== null) await this.#store.wake([run.parent]);
@@ -506,9 +411,9 @@ export class RunEngine implements Engine {
       if (!run) throw noRun(runId);
       if (run.state === "done") return run.output as Scope;
       if (endStates.has(run.state)) throw fromShape(run);
-      here = this.#driven.get(runId);
+      here = this.#worker.get(runId);
       if (!here) await changed;
-      here = this.#driven.get(runId);
+      here = this.#worker.get(runId);
       if (signal?.aborted && !here && this.#closing) throw handedOver(runId);
     }
   }
@@ -520,7 +425,7 @@ export class RunEngine implements Engine {
     });
     if (!outcome) throw noRun(runId);
     this.#followers.changed(runId);
-    this.#look(runId);
+    this.#worker.look(runId);
     return outcome.result;
   }
 
@@ -528,123 +433,14 @@ export class RunEngine implements Engine {
     if (this.#closing) return;
     if (notice.kind === "run") {
       this.#followers.changed(notice.runId);
-      this.#look(notice.runId);
+      this.#worker.look(notice.runId);
     } else if (notice.kind === "event") this.#dispatch();
-    else void this.#scan().catch(() => {});
-  }
-
-  #look(runId: string): void {
-    // A failure is made good by the next beat.
-    this.#driven
-      .get(runId)
-      ?.drive?.look()
-      .catch(() => {});
+    else this.#worker.scanSoon();
   }
 
   async #poll(): Promise<void> {
     this.#dispatch();
-    await this.#scan();
-  }
-
-  #scanAt(at: Date): void {
-    const left = at.getTime() - this.#store.now().getTime();
-    if (left > timerHorizonMs || this.#closing) return;
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      void this.#scan().catch(() => {});
-    }, Math.max(0, left) + 1).unref();
-    this.#timers.add(timer);
-  }
-
-  #scan(): Promise<number> {
-    if (this.#scanning) {
-      this.#scanAgain = true;
-      return this.#scanning;
-    }
-    this.#scanning = (async () => {
-      let taken = 0;
-      do {
-        this.#scanAgain = false;
-        taken += await this.#scanOnce();
-      } while (this.#scanAgain && !this.#closing);
-      return taken;
-    })().finally(() => {
-      this.#scanning = undefined;
-    });
-    return this.#scanning;
-  }
-
-  /** Takes what is due. */
-  async #scanOnce(): Promise<number> {
-    const free = this.#places();
-    const names = this.#served.names;
-    if (this.#closing || free <= 0 || names.length === 0) return 0;
-    const except = { runIds: [...this.#driven.keys()], versions: this.#served.unservable };
-    const due = await this.#store.due(names, except, free);
-    const ids: string[] = [];
-    for (const { id, workflow, version } of due) {
-      let code = this.#served.knownCode(workflow, version);
-      if (code === undefined) {
-        const run = await this.#store.find(id);
-        if (!run) continue;
-        code = this.#served.code(workflow, version, run.ir);
-      }
-      if (code) ids.push(id);
-      else this.#sayUnservable(id, workflow, version);
-    }
-    if (ids.length === 0 || this.#closing) return 0;
-    const places = ids.slice(0, Math.max(0, this.#places()));
-    const claimed = await this.#promising(places.length, async () => {
-      const runs = await this.#store.claim(places);
-      for (const run of runs) this.#carryOn(run);
-      return runs;
-    });
-    if (due.length === free && claimed.length > 0) this.#scanAgain = true;
-    return claimed.length;
-  }
-
-  #sayUnservable(runId: string, workflow: string, version: string): void {
-    if (this.#unservable.has(runId)) return;
-    this.#unservable.add(runId);
-    this.#log.warn("runs need a node that this version of their workflow no longer has; left to another version", {
-      runId,
-      workflow,
-      version,
-    });
-  }
-
-  #carryOn(run: ClaimedRun): void {
-    const { promise, resolve } = Promise.withResolvers<Outcome>();
-    const driven = this.#keep(run, promise);
-    resolve(
-      (async () => {
-        const rows = (await this.#store.history([run.id], true)).get(run.id)!;
-        const history = new History(rows, run.ir);
-        if (history.deaths > 0) {
-          this.#log.info("carrying on a run whose worker is gone", { runId: run.id, workflow: run.workflow });
-        }
-        const resumed = rows.at(-1)?.type !== "run.started";
-        const span = openRunSpan(run, { traceparent: run.traceparent, resumed });
-        const code = this.#served.code(run.workflow, run.version, run.ir)!;
-        const { drive, ended } = this.#drive(code, run, run.seq, history, span);
-        driven.drive = drive;
-        return ended;
-      })(),
-    );
-  }
-
-  async #renew(): Promise<void> {
-    await this.#store.askNow();
-    const leases = [...this.#driven.values()].map(({ lease }) => lease);
-    if (leases.length === 0) return;
-    const held = await this.#store.renew(leases);
-    for (const { runId, epoch } of leases) {
-      const driven = this.#driven.get(runId);
-      if (driven?.lease.epoch !== epoch) continue;
-      const standing = held.get(runId);
-      if (!standing) driven.drive?.stop(new LeaseLost(runId), true);
-      else if (driven.drive?.isBehind(standing.signals)) this.#look(runId);
-    }
+    await this.#worker.scan();
   }
 
   #dispatch(): void {
