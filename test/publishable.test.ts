@@ -93,6 +93,13 @@ describe("the package", () => {
 });
 
 describe("every entry", () => {
+  test("is in the README, and no other", async () => {
+    const readme = await readFile(join(installed, "README.md"), "utf8");
+    expect([...readme.matchAll(/^\| `(@tsdev\/sdk[^`]*)` \|/gm)].map((match) => match[1]).toSorted()).toEqual(
+      modules().toSorted(),
+    );
+  });
+
   test("is imported by Node", async () => {
     const source = modules()
       .map((entry) => `await import(${JSON.stringify(entry)});`)
