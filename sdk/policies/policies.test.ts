@@ -17,6 +17,7 @@ test.each([
     "UND_ERR_SOCKET",
   ],
   ["a deadlock in Postgres", withFields({ code: "40P01" }), true, "40P01"],
+  ["a connection that pg lost", new Error("Connection terminated unexpectedly"), true, "Error"],
   ["a unique violation in Postgres", withFields({ code: "23505" }), false, "23505"],
   ["an answer of 503", withFields({ status: 503 }), true, "http_503"],
   ["an answer of 429 as statusCode", withFields({ statusCode: 429 }), true, "http_429"],

@@ -28,6 +28,10 @@ const codes = new Set([
   "08006",
 ]);
 
+/** What `pg` says of a lost or refused connection that it gives no code. */
+const lostConnection =
+  /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error)/;
+
 /** 5xx that say "never", not "not now": not implemented, version not supported, network login required. */
 const lasting = new Set([501, 505, 511]);
 const transientTsdevCodes = new Set<string>(["unavailable", "timeout", "rate_limited"]);
@@ -35,7 +39,8 @@ const maxCauses = 5;
 
 /**
  * True when trying again may help: network errors, TsdevError `unavailable`, `timeout` and `rate_limited`, HTTP 408,
- * 425, 429 and 5xx on an error with `status` (or `statusCode`), a time-out of a signal, and `retryable: true`.
+ * 425, 429 and 5xx on an error with `status` (or `statusCode`), a time-out of a signal, a connection that `pg` lost, and
+ * `retryable: true`.
  * `retryable: false` always wins. Causes are looked at too, since `fetch` wraps what really happened.
  */
 export function isTransient(error: unknown): boolean {
@@ -45,6 +50,7 @@ export function isTransient(error: unknown): boolean {
     if (TsdevError.is(link)) return transientTsdevCodes.has(link.code);
     if (typeof link.code === "string" && codes.has(link.code)) return true;
     if (link.name === "TimeoutError") return true;
+    if (typeof link.message === "string" && lostConnection.test(link.message)) return true;
     const status = statusOf(link);
     if (status !== undefined) return isTransientStatus(status);
   }
@@ -90,6 +96,7 @@ interface ErrorLink {
   statusCode?: unknown;
   retryable?: unknown;
   name?: unknown;
+  message?: unknown;
   cause?: unknown;
 }
 

@@ -26,10 +26,7 @@ import { workflow } from "../../sdk/workflows/workflow.ts";
 const declare = (name: string, input: string, output: string) =>
   `const ${name} = procedure({ name: "${name}", input: z.object({ ${input} }), output: z.object({ ${output} }), handler: async () => null as never });\n`;
 
-async function compile(
-  name: string,
-  source: string,
-): Promise<{ errors: string; instantiations: number; checkMs: number }> {
+async function compile(name: string, source: string): Promise<{ errors: string; instantiations: number }> {
   const file = join(folder, name);
   await writeFile(file, header + source);
   const options = [
@@ -43,7 +40,7 @@ async function compile(
   });
   const number = (label: string) => Number(new RegExp(`${label}:\\s+([\\d.]+)`).exec(output)?.[1]);
   const errors = output.split("\n").filter((line) => line.includes("error TS") || line.startsWith("  "));
-  return { errors: errors.join("\n"), instantiations: number("Instantiations"), checkMs: number("Check time") * 1_000 };
+  return { errors: errors.join("\n"), instantiations: number("Instantiations") };
 }
 
 describe("the types of a workflow", () => {
@@ -116,7 +113,6 @@ const start = workflow("w").input(z.object({ id: z.string(), kind: z.enum(["big"
     const whole = await compile("with.ts", declarations.join("") + chain);
     expect(whole.errors).toBe("");
     expect(whole.instantiations - base.instantiations).toBeLessThan(80_000);
-    expect(whole.checkMs - base.checkMs).toBeLessThan(1_000);
   });
 
   test("every node, each inside one inside another, compiles within its budget of instantiations", async () => {

@@ -167,19 +167,8 @@ async function patiently<T>(fn: () => Promise<T>, forMs: number): Promise<T> {
     try {
       return await fn();
     } catch (error) {
-      if (!isAway(error) || performance.now() + wait > end) throw error;
+      if (!isTransient(error) || performance.now() + wait > end) throw error;
       await sleep(wait);
     }
   }
-}
-
-/** `pg` gives some lost connections no code. */
-function isAway(error: unknown): boolean {
-  if (isTransient(error)) return true;
-  return (
-    error instanceof Error &&
-    /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error)/.test(
-      error.message,
-    )
-  );
 }
