@@ -6,6 +6,8 @@ import {
   ATTR_CODE_FUNCTION_NAME,
   ATTR_CODE_LINE_NUMBER,
   ATTR_DB_QUERY_TEXT,
+  ATTR_EXCEPTION_MESSAGE,
+  ATTR_EXCEPTION_STACKTRACE,
   ATTR_HTTP_REQUEST_METHOD,
   ATTR_HTTP_ROUTE,
   ATTR_URL_FULL,
@@ -119,7 +121,8 @@ function templateOf({ attributes }: RecordedSpan): string | undefined {
   return typeof full === "string" ? templateOfUrl(full) : undefined;
 }
 
-function redact({ attributes }: RecordedSpan): void {
+function redact(span: RecordedSpan): void {
+  const { attributes, events, status } = span;
   const path = attributes[ATTR_URL_PATH];
   if (typeof path === "string") attributes[ATTR_URL_PATH] = cleanUrl(path);
   const full = attributes[ATTR_URL_FULL];
@@ -128,4 +131,12 @@ function redact({ attributes }: RecordedSpan): void {
   if (typeof query === "string" && query !== "") attributes[ATTR_URL_QUERY] = cleanQuery(query);
   const statement = attributes[ATTR_DB_QUERY_TEXT];
   if (typeof statement === "string") attributes[ATTR_DB_QUERY_TEXT] = cleanText(statement);
+  // A driver's message may have the connection string in it, or the row that was refused.
+  if (status.message !== undefined) span.status = { code: status.code, message: cleanText(status.message) };
+  for (const event of events ?? []) {
+    for (const name of [ATTR_EXCEPTION_MESSAGE, ATTR_EXCEPTION_STACKTRACE]) {
+      const text = event.attributes[name];
+      if (typeof text === "string") event.attributes[name] = cleanText(text);
+    }
+  }
 }

@@ -10,6 +10,17 @@ test.each([
   ["sk_live_abcdef123456", "[redacted]"],
   ["Zm9vYmFyYmF6Rm9vQmFyQmF6MTIzNDU2Nzg5MA==", "[redacted]"],
   ["postgres://app:hunter22@db/shop", "postgres://[redacted]@db/shop"],
+  ["redis://:hunter22@cache:6379", "redis://[redacted]@cache:6379"],
+  ['{"password":"hun\\"ter","pad":"xx', '{"password":"[redacted]","pad":"xx'],
+  ['{"pin":1,"cvc":123}\n{"api_key" : "hunt', '{"pin":1,"cvc":"[redacted]"}\n{"api_key" : "[redacted]"'],
+  ["https://app.example/#access_token=hunter22&x=1", "https://app.example/#access_token=[redacted]&x=1"],
+  ["Server=db;Password=hunter22;Database=shop", "Server=db;Password=[redacted];Database=shop"],
+  ["ALTER ROLE app PASSWORD 'hunt''er22'", "ALTER ROLE app PASSWORD '[redacted]'"],
+  ["UPDATE users SET password = 'hunter22', name = 'Ada'", "UPDATE users SET password = '[redacted]', name = 'Ada'"],
+  [
+    '--b\r\nContent-Disposition: form-data; name="password"\r\n\r\nhunter22\r\n--b\r\nContent-Disposition: form-data; name="user"\r\n\r\nada\r\n--b--',
+    '--b\r\nContent-Disposition: form-data; name="password"\r\n\r\n[redacted]\r\n--b\r\nContent-Disposition: form-data; name="user"\r\n\r\nada\r\n--b--',
+  ],
 ])("%s becomes %s", (text, clean) => {
   expect(redactText(text)).toBe(clean);
   expect(redactText(clean)).toBe(clean);
@@ -21,6 +32,8 @@ test.each([
   "SELECT id, text FROM notes WHERE id = $1 AND shop_id = $2 ORDER BY created_at",
   "1732449600000",
   "4111111111111112",
+  "UPDATE users SET password = $1, token=$2 WHERE reset_token = ? AND name = 'Ada'",
+  '{"id":"a","total_tokens":5,"note":"password"}',
   "a sentence of words that are long enough to be looked at",
 ])("%s stays as it is", (text) => {
   expect(redactText(text)).toBe(text);
@@ -53,9 +66,27 @@ test("secrets in a query go and the rest of it stays", () => {
   expect(redactUrl(clean)).toBe(clean);
 });
 
+test("secrets in a URL that is a parameter go", () => {
+  const clean = redactUrl(`/login?redirect=${encodeURIComponent("https://x.example/?access_token=hunter22")}`);
+  expect(decodeURIComponent(clean)).toBe("/login?redirect=https://x.example/?access_token=[redacted]");
+  expect(redactUrl(clean)).toBe(clean);
+});
+
 test.each([
   "a",
   "a.",
+  '"',
+  '"a":"',
+  '"a":"\\',
+  '"token":1',
+  "?a=",
+  "&token=",
+  "'",
+  "token = '",
+  "password  ",
+  'Content-Disposition: form-data; name="token"',
+  'Content-Disposition: form-data; name="token"\r\n',
+  'Content-Disposition: form-data; name="token"\r\n\r\n',
   "eyJ-",
   "4",
   "a@",

@@ -21,7 +21,16 @@ const bearer = /\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}/gi;
 const jwt = /(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*/g;
 const prefixed =
   /\b(?:sk|pk|rk)_(?:live|test)_[A-Za-z0-9]{8,}|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_[A-Za-z0-9_]{20,}|\bxox[abposr]-[A-Za-z0-9-]{10,}|\bAKIA[0-9A-Z]{16}\b|\bwhsec_[A-Za-z0-9]{16,}|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g;
-const urlCredentials = /(?<![a-z0-9+.-])([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s/:@]+:[^\s/@]+@/gi;
+// Redis has no user: `redis://:password@host`.
+const urlCredentials = /(?<![a-z0-9+.-])([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s/:@]*:[^\s/@]+@/gi;
+// What stands under a name within a text: in JSON that was cut or comes in lines, in the query or fragment of a URL, in
+// a part of a form, in SQL.
+const jsonMember = /"([\w.-]{1,64})"(\s{0,8}:\s{0,8})(?:"[^"\\]*(?:\\[\s\S][^"\\]*)*(?:"|\\?$)|-?\d[\d.]*)/g;
+const urlParameter = /([?&#;])([\w.-]{1,64})=([^\s&#;"'<>]+)/g;
+const formPart =
+  /(content-disposition:[^\r\n]{0,200}?\bname="([^"\r\n]{0,200})"[^\r\n]{0,500}(?:\r\n[^\r\n]{1,500}){0,8}\r\n\r\n)(?:(?!\r\n--)[\s\S])*/gi;
+const sqlLiteral =
+  /(?<!\w)((?:"?([a-z_]{1,64})"?\s{0,4}=\s{0,4}|password\s{1,4}|identified\s{1,4}by\s{1,4})E?)'[^']*(?:''[^']*)*'/gi;
 // 32 characters or more of one run with a lower case letter, an upper case letter and a digit: UUIDs and hexadecimal
 // digests have no mixed case, words have no digits.
 const longSecret =
@@ -45,6 +54,29 @@ export function passesLuhn(digits: string): boolean {
   return sum % 10 === 0;
 }
 
+function withoutNamed(text: string): string {
+  let result = text;
+  if (result.includes('"')) {
+    result = result.replace(jsonMember, (match, name: string, colon: string) =>
+      isSecretName(name) ? `"${name}"${colon}"${redacted}"` : match,
+    );
+  }
+  if (result.includes("=")) {
+    result = result.replace(urlParameter, (match, before: string, name: string, value: string) =>
+      isSecretName(name) && value !== encodeURIComponent(redacted) ? `${before}${name}=${redacted}` : match,
+    );
+    result = result.replace(formPart, (match, head: string, name: string) =>
+      isSecretName(name) ? `${head}${redacted}` : match,
+    );
+  }
+  if (result.includes("'")) {
+    result = result.replace(sqlLiteral, (match, head: string, name: string | undefined) =>
+      name === undefined || isSecretName(name) ? `${head}'${redacted}'` : match,
+    );
+  }
+  return result;
+}
+
 function withoutCards(text: string): string {
   return text.replace(cardNumber, (match) => {
     const digits = match.replace(/\D/g, "");
@@ -63,7 +95,8 @@ function withoutAddresses(text: string): string {
 }
 
 /**
- * A text without bearer tokens, JWTs, keys, card numbers, long secrets and the local parts of e-mail addresses.
+ * A text without bearer tokens, JWTs, keys, card numbers, long secrets, what stands under a secret's name, and the local
+ * parts of e-mail addresses.
  * Redacting twice gives what redacting once gives.
  */
 export function redactText(text: string): string {
@@ -75,7 +108,7 @@ export function redactText(text: string): string {
       .replace(jwt, redacted)
       .replace(prefixed, redacted)
       .replace(longSecret, redacted);
-    result = withoutCards(result);
+    result = withoutCards(withoutNamed(result));
   }
   return result.includes("@") ? withoutAddresses(result) : result;
 }
