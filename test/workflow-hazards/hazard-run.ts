@@ -65,6 +65,8 @@ export async function hazardRun({
   const pool = new pg.Pool({ connectionString: postgres.url, max: 4 });
   pool.on("error", () => {});
   pool.on("connect", (client) => client.on("error", () => {}));
+  // Runs are found by their input again and again, which the engine itself never does.
+  await pool.query("CREATE INDEX ON tsdev.runs ((input -> 'json' ->> 'id'))");
   const connection = { url: redis?.url ?? "", maxRetriesPerRequest: null };
   const jobs = redis ? new BullQueue(bullQueueName, { connection }) : undefined;
   jobs?.on("error", () => {});
@@ -274,6 +276,8 @@ export async function hazardRun({
     const retrying = retryFailed().catch(fail);
     const playing: Promise<void>[] = [];
     const following: Promise<void>[] = [];
+    /** One after the other, however slow the machine is. */
+    let crashing: Promise<void> = Promise.resolve();
     /** Crashes happen when so many runs have begun. */
     const crashes = new Map([
       [Math.floor(runs * (0.2 + random() * 0.2)), "postgres"],
@@ -287,12 +291,13 @@ export async function hazardRun({
       const crash = crashes.get(index);
       if (crash === "postgres") {
         counts.restarts++;
-        void postgres.crashAndRestart().catch(fail);
+        crashing = crashing.then(() => postgres.crashAndRestart()).catch(fail);
       } else if (crash === "redis" && redis) {
         counts.redisRestarts++;
-        void redis.crashAndRestart().catch(fail);
+        crashing = crashing.then(() => redis.crashAndRestart()).catch(fail);
       }
     }
+    await crashing;
     const deadline = performance.now() + patienceMs;
     await Promise.race([Promise.all(playing), sleep(patienceMs, undefined, { ref: false })]);
     // Paused again by an act that came after its resume, or by a crash between the two.

@@ -8,6 +8,9 @@ interface Worker {
   readonly name: string;
   readonly child: ChildProcess;
   frozen: boolean;
+  /** It has begun to work: a machine that is busy would else see only processes that are killed while they load. */
+  ready: boolean;
+  killed: boolean;
 }
 
 export class Supervisor {
@@ -36,6 +39,7 @@ export class Supervisor {
       const worker = this.#pick();
       if (!worker) return;
       this.kills++;
+      worker.killed = true;
       worker.child.kill("SIGKILL");
     });
     void this.#every(2_000, 5_000, async () => {
@@ -76,18 +80,20 @@ export class Supervisor {
       execArgv: ["--import", new URL("./jumping-clock.ts", import.meta.url).href],
       stdio: ["ignore", "ignore", "inherit", "ipc"],
     });
-    const worker = { name, child, frozen: false };
+    const worker: Worker = { name, child, frozen: false, ready: false, killed: false };
+    child.once("message", () => {
+      worker.ready = true;
+    });
     this.#workers.add(worker);
-    const killsBefore = this.kills;
     child.once("exit", () => {
       if (!this.#workers.delete(worker)) return;
-      if (this.kills === killsBefore && child.signalCode === "SIGKILL") this.suicides++;
+      if (!worker.killed && child.signalCode === "SIGKILL") this.suicides++;
       this.#spawn();
     });
   }
 
   #pick(): Worker | undefined {
-    const awake = [...this.#workers].filter(({ frozen }) => !frozen);
+    const awake = [...this.#workers].filter(({ frozen, ready }) => ready && !frozen);
     return awake[Math.floor(this.#random() * awake.length)];
   }
 
