@@ -25,6 +25,8 @@ let held: { asked: PromiseWithResolvers<void>; answered: PromiseWithResolvers<vo
 beforeAll(async () => {
   postgres = await startPostgres();
   db = new pg.Pool({ connectionString: postgres.url, max: 2 });
+  // A connection that is just being closed may hear of the server's end first.
+  db.on("error", () => {});
   partners = await startPartners({
     onPage: async (page) => {
       if (!page.includes("[held]")) return;

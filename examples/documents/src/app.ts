@@ -1,10 +1,9 @@
 // The app over HTTP: what is declared, and who may decide.
-import type { Registry } from "@tsdev/sdk";
+import type { Engine, Registry } from "@tsdev/sdk";
 import { createApp } from "@tsdev/sdk/http";
-import { engine } from "./engine.ts";
 import { settings } from "./settings.ts";
 
-export function documentsApp(registry: Registry) {
+export function documentsApp(registry: Registry, engine: Engine) {
   const app = createApp({
     registry,
     engine,

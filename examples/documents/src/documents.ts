@@ -36,7 +36,7 @@ export const uploadDocument = procedure({
     if (!content) throw ctx.fail("nothing_sent");
     const documentId = randomUUID();
     await store({ documentId, owner, title, text: content });
-    const { runId } = await engine.start(
+    const { runId } = await (await engine()).start(
       documentPipeline,
       { documentId, owner },
       { runId: `document-${documentId}`, ...(ctx.principal ? { principal: ctx.principal } : {}) },
@@ -116,7 +116,7 @@ export const importDocuments = procedure({
   handler: async ({ documents }) => {
     const runIds: string[] = [];
     for (const document of documents) {
-      const { runId } = await enqueue(engine, imports, document, { id: document.documentId });
+      const { runId } = await enqueue(await engine(), imports, document, { id: document.documentId });
       runIds.push(runId);
     }
     return { runIds };

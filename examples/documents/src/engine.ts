@@ -1,5 +1,11 @@
 // The engine that all runs of this app live in; a module of its own, so that procedures can start runs too.
-import { openEngine } from "@tsdev/sdk";
+import { type Engine, openEngine } from "@tsdev/sdk";
 import { settings } from "./settings.ts";
 
-export const engine = await openEngine({ databaseUrl: settings.databaseUrl, leaseMs: settings.leaseMs });
+let opened: Promise<Engine> | undefined;
+
+/** Opened when it is first asked for: what the app declares can be imported, checked and drawn without a database. */
+export function engine(): Promise<Engine> {
+  opened ??= openEngine({ databaseUrl: settings.databaseUrl, leaseMs: settings.leaseMs });
+  return opened;
+}

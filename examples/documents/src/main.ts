@@ -7,4 +7,4 @@ import { engine } from "./engine.ts";
 
 await migrate();
 const registry = await discover(new URL(".", import.meta.url));
-await serve(documentsApp(registry), { engine });
+await serve(documentsApp(registry, await engine()));

@@ -24,7 +24,7 @@ export const markArchived = procedure({
     );
     const payload = termMonths === undefined ? { documentId } : { documentId, termMonths };
     // Published again under the same id it is one event.
-    await engine.publish(documentArchived, payload, { id: `archived-${documentId}` });
+    await (await engine()).publish(documentArchived, payload, { id: `archived-${documentId}` });
     return {};
   },
 });

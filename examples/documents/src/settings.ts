@@ -1,14 +1,6 @@
 // What differs from one installation to the next, from the environment.
 const { env } = process;
 
-if (!env.DATABASE_URL) {
-  throw new Error(
-    "DATABASE_URL is not set. This app needs a Postgres database that it may fill, for example " +
-      '"docker run --rm -p 5432:5432 -e POSTGRES_PASSWORD=documents postgres:18" and ' +
-      "DATABASE_URL=postgres://postgres:documents@localhost:5432/postgres",
-  );
-}
-
 export const settings = {
   databaseUrl: env.DATABASE_URL,
   /** How long a silent process keeps its runs, milliseconds. */

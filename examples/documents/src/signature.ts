@@ -32,9 +32,10 @@ export const publishSigned = procedure({
   effects: { reads: [], writes: ["events"] },
   idempotent: true,
   // The key is the same when this step runs again, so the event is one.
-  handler: async (signed, ctx) => ({
-    eventId: (await engine.publish(documentSigned, signed, { id: ctx.idempotencyKey })).id,
-  }),
+  handler: async (signed, ctx) => {
+    const { id } = await (await engine()).publish(documentSigned, signed, { id: ctx.idempotencyKey });
+    return { eventId: id };
+  },
 });
 
 export const recordSignature = workflow("record-signature").input(documentSigned.payload).step(publishSigned);

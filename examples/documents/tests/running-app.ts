@@ -23,7 +23,7 @@ export function runningApp() {
     const { engine } = await import("../src/engine.ts");
     await migrate();
     const registry = await discover(new URL("../src/", import.meta.url), { exclude: ["main.ts"] });
-    const server = await serve(documentsApp(registry), { engine, port: 0, drainMs: 0 });
+    const server = await serve(documentsApp(registry, await engine()), { port: 0, drainMs: 0 });
     url = server.url;
     stop = async () => {
       await server.stop();
