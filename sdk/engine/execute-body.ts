@@ -178,16 +178,29 @@ function executeItems(
   const group = new Group(place.group);
   const results: unknown[] = new Array(count);
   const itemKeys = ["item", "index"];
+  const scopeOf = (index: number) =>
+    new RunScope({ item: new Later(() => (items.read() as unknown[])[index]), index }, scope);
+  /** Nothing of a failed item runs again; what it had finished is undone when the run is. */
+  const readFailed = (index: number, prefix: string): MaybePromise => {
+    const over = new Group(group);
+    over.failed = true;
+    try {
+      const place = { prefix: `${prefix}/`, group: over };
+      return executeBody(drive, node.nodes, scopeOf(index), place)?.catch(() => {});
+    } catch {
+      // How it failed is known.
+    }
+  };
   const executeItem = (index: number): MaybePromise => {
     const prefix = `${place.prefix}${node.id}[${index}]`;
     if (node.onError === "collect") {
       const past = drive.history?.of(prefix);
       if (past?.taken === "failed") {
         results[index] = past.decided!;
-        return;
+        return readFailed(index, prefix);
       }
     }
-    const own = new RunScope({ item: new Later(() => (items.read() as unknown[])[index]), index }, scope);
+    const own = scopeOf(index);
     const done = () => {
       results[index] = own;
     };

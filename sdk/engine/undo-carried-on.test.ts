@@ -63,6 +63,21 @@ const workflows = {
       { concurrency: 2 },
     )
     .run("check", () => refuse("before")),
+  "in items whose failure was collected": workflow("collected")
+    .input(Nothing)
+    .each(
+      "items",
+      () => [0, 1],
+      (item) =>
+        item
+          .step(work)
+          .compensate(undo)
+          .run("fail", () => refuse("item")),
+      {
+        onError: "collect",
+      },
+    )
+    .run("check", () => refuse("collected")),
   "in the rounds of what was not over": workflow("rounds")
     .input(Nothing)
     .repeat("again", (round) => round.step(work).compensate(undo), { until: () => false, maxTimes: 2 }),
@@ -93,7 +108,7 @@ test.each(Object.keys(workflows) as (keyof typeof workflows)[])("%s", async (nam
   const failed = await second.run(runId);
   await second.close();
   expect(types.filter((type) => type === "step.compensated")).toHaveLength(2);
-  expect(types.filter((type) => type === "step.failed")).toHaveLength(1);
+  expect(types.filter((type) => type === "step.failed")).toHaveLength(name.includes("collected") ? 3 : 1);
   expect(failed?.error?.code).toBe("step_failed");
 });
 
