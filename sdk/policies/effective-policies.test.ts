@@ -241,3 +241,22 @@ test("spans tell what the cache did, and the number of each attempt", async () =
     ["hit", undefined, undefined],
   ]);
 });
+
+test("two inputs whose files differ have two outputs in a cache without a key", async () => {
+  let ran = 0;
+  const measure = procedure({
+    name: "measure",
+    input: z.object({ files: z.array(z.file()) }),
+    output: z.object({ text: z.string() }),
+    policies: { cache: { ttlMs: 60_000 } },
+    handler: async ({ files: [file] }) => {
+      ran += 1;
+      return { text: await file!.text() };
+    },
+  });
+  const ask = (text: string) => call(measure, { files: [new File([text], "a.txt")] });
+  expect(await ask("one")).toEqual({ text: "one" });
+  expect(await ask("two")).toEqual({ text: "two" });
+  expect(await ask("one")).toEqual({ text: "one" });
+  expect(ran).toBe(2);
+});

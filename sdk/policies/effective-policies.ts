@@ -6,6 +6,7 @@ import { checkContract } from "../procedures/contract.ts";
 import type { AnyProcedure, Principal } from "../procedures/procedure.ts";
 import { authorize } from "./auth.ts";
 import { CircuitBreaker } from "./circuit-breaker.ts";
+import { withFilesTold } from "./files-told.ts";
 import { type CacheResult, OutputCache } from "./output-cache.ts";
 import type { PolicyKey, ProcedurePolicies } from "./policies.ts";
 import { RateLimiter } from "./rate-limiter.ts";
@@ -202,12 +203,16 @@ function spaceOf(name: string, procedure: AnyProcedure | undefined): () => strin
   };
 }
 
-function keyBy(key: PolicyKey<never>, seen: (input: unknown) => unknown): (call: PolicyCall) => Promise<string> {
-  return async ({ input, principal }) => String(key((await seen(input)) as never, principal));
+function keyBy(
+  key: PolicyKey<never> | typeof wholeInput,
+  seen: (input: unknown) => unknown,
+): (call: PolicyCall) => Promise<string> {
+  return async ({ input, principal }) => String(await key((await seen(input)) as never, principal));
 }
 
-function wholeInput(input: unknown, principal: Principal | undefined): string {
-  return digest(principal === undefined ? [input] : [input, principal.id]);
+async function wholeInput(input: unknown, principal: Principal | undefined): Promise<string> {
+  const told = await withFilesTold(input);
+  return digest(principal === undefined ? [told] : [told, principal.id]);
 }
 
 class Policies implements EffectivePolicies {
