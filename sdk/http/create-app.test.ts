@@ -2,6 +2,7 @@
 
 import { trace } from "@opentelemetry/api";
 import { Hono } from "hono";
+import { cors } from "hono/cors";
 import { afterAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { z } from "zod";
 import { openEngine } from "../engine/open-engine.ts";
@@ -120,6 +121,30 @@ describe("/workflows", () => {
     });
   });
 
+  test.each(["cron:nightly:2026-11-25T01:30:00.000Z", "webhook:on-push:d1", "queue:pages:1", "event:paid:1"])(
+    "nobody begins the run that a trigger will: %s",
+    async (runId) => {
+      const path = `/workflows/doubling/runs?wait=false&runId=${encodeURIComponent(runId)}`;
+      const refused = { status: 400, body: { code: "invalid_input" } };
+      expect(await send("POST", path, { value: 1 })).toMatchObject(refused);
+      const headers = { "idempotency-key": runId };
+      expect(await send("POST", "/workflows/doubling/runs", { value: 1 }, headers)).toMatchObject(refused);
+      expect(await engine.run(runId)).toBeUndefined();
+    },
+  );
+
+  test("a name that no database can hold is a mistake of who sends it", async () => {
+    const nul = () => Promise.reject(new Error("invalid byte sequence"));
+    const strict = createApp({ workflows: [doubling], engine: { ...engine, run: nul, runs: nul }, control: "open" });
+    expect((await strict.request("/workflows/doubling/runs/%00")).status).toBe(404);
+    expect((await strict.request("/workflows/doubling/runs?before=%00")).status).toBe(400);
+    await send("POST", "/workflows/doubling/runs?runId=r2", { value: 3 });
+    const open = createApp({ workflows: [doubling], engine, control: "open" });
+    const type = { "content-type": "application/json" };
+    const init = { method: "POST", headers: type, body: JSON.stringify({ runId: "r\0" }) };
+    expect((await open.request("/workflows/doubling/runs/r2/rerun", init)).status).toBe(400);
+  });
+
   test("what is not there is not found", async () => {
     expect(await send("GET", "/workflows/doubling/runs/none")).toMatchObject({ status: 404 });
     expect(await send("POST", "/workflows/tripling/runs", {})).toMatchObject({ status: 404 });
@@ -129,6 +154,33 @@ describe("/workflows", () => {
 test("health and readiness answer", async () => {
   expect(await send("GET", "/healthz")).toMatchObject({ status: 200 });
   expect(await send("GET", "/readyz")).toMatchObject({ status: 200, body: { ready: true } });
+});
+
+test("middleware stands before every route, also before those of the app itself", async () => {
+  const seen: string[] = [];
+  const open = createApp({
+    procedures: [quiet],
+    workflows: [doubling],
+    engine,
+    middleware: [
+      cors(),
+      async (c, next) => {
+        seen.push(c.req.path);
+        await next();
+      },
+    ],
+  });
+  const headers = { origin: "https://shop.example" };
+  for (const [method, path] of [
+    ["POST", "/rpc/quiet"],
+    ["GET", "/workflows/doubling/runs"],
+    ["GET", "/openapi.json"],
+    ["GET", "/none"],
+  ] as const) {
+    const response = await open.request(path, { method, headers });
+    expect(response.headers.get("access-control-allow-origin"), path).toBe("*");
+  }
+  expect(seen).toEqual(["/rpc/quiet", "/workflows/doubling/runs", "/openapi.json", "/none"]);
 });
 
 test("readiness fails when the engine's database is away", async () => {

@@ -1,5 +1,5 @@
 // Creates the Hono app that serves procedures, workflows, events and webhooks; the author adds routes of his own to it.
-import { Hono } from "hono";
+import { Hono, type MiddlewareHandler } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { Engine } from "../engine/engine.ts";
 import { openEngine } from "../engine/open-engine.ts";
@@ -36,6 +36,8 @@ export interface AppOptions<
   events?: readonly AnyEvent[];
   /** Where runs live. Default: in memory. */
   engine?: Engine;
+  /** Run before every route in this order, such as `cors()`: what `app.use` adds later comes behind the routes above. */
+  middleware?: readonly MiddlewareHandler[];
   /** Who calls: `ctx.principal` of procedures and of the steps of runs. */
   authenticate?: Authenticate;
   /** Which procedures `/rpc` calls. Default: all. Those with a route of their own keep it either way. */
@@ -86,7 +88,7 @@ export function createApp<const P extends readonly AnyProcedure[] = [], const W 
   };
   setState(app, state);
 
-  app.use("*", nameRoute);
+  app.use("*", nameRoute, ...(options.middleware ?? []));
   app.onError((error) => {
     if (error instanceof HTTPException) return error.getResponse();
     if (!TsdevError.is(error) && !DeclaredError.is(error)) log.error(error.message, { error });

@@ -70,20 +70,26 @@ function lineSource(
   stop: AbortController | undefined,
 ): Source {
   let next: Promise<IteratorResult<unknown>> | undefined = first;
+  let left = false;
   return {
     async pull(controller) {
       try {
         const { done, value } = await (next ?? iterator.next());
         next = undefined;
+        if (left) return;
         if (done) controller.close();
         else controller.enqueue(encoder.encode(`${encode(value)}\n`));
       } catch (error) {
+        if (left) return;
         report(error);
         // Another error: what adapters do with this one may reach the client.
         controller.error(new Error("the stream failed"));
       }
     },
-    cancel: () => leave(iterator, stop),
+    cancel() {
+      left = true;
+      leave(iterator, stop);
+    },
   };
 }
 
@@ -95,6 +101,7 @@ function eventSource(
 ): Source {
   let next: Promise<IteratorResult<unknown>> | undefined = first;
   let id = 0;
+  let left = false;
   let heartbeat: NodeJS.Timeout | undefined;
   return {
     start(controller) {
@@ -104,9 +111,12 @@ function eventSource(
       try {
         const { done, value } = await (next ?? iterator.next());
         next = undefined;
+        if (left) return;
         if (!done) return controller.enqueue(encoder.encode(eventText({ id: ++id, data: encode(value) })));
         controller.enqueue(encoder.encode(eventText({ event: "end", data: "" })));
       } catch (error) {
+        // What an aborted generator throws when nobody listens any more is no failure.
+        if (left) return;
         report(error);
         controller.enqueue(encoder.encode(eventText({ event: "error", data: JSON.stringify(problemOf(error)) })));
       }
@@ -114,8 +124,9 @@ function eventSource(
       controller.close();
     },
     cancel() {
+      left = true;
       clearInterval(heartbeat);
-      return leave(iterator, stop);
+      leave(iterator, stop);
     },
   };
 }

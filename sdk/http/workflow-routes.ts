@@ -28,7 +28,14 @@ export interface WorkflowRouteParts {
 
 export const states = ["queued", "running", "waiting", "paused", "done", "failed", "canceled"] as const;
 
-const runIdContract = z.string().regex(/^[\x21-\x7e]{1,200}$/, "1 to 200 visible ASCII characters");
+/** Of triggers alone: a run that somebody begins under such an id would stand in the place of the one that is to come. */
+const ofTriggers = /^(?:cron|webhook|queue|event):/;
+const runIdContract = z
+  .string()
+  .regex(/^[\x21-\x7e]{1,200}$/, "1 to 200 visible ASCII characters")
+  .refine((id) => !ofTriggers.test(id), "ids that begin with cron:, webhook:, queue: or event: are those of triggers");
+/** Postgres keeps no text with this character, so nothing has such a name. */
+const noNul = z.string().refine((text) => !text.includes("\0"), "a character that no id has");
 
 /** The bodies and queries of these routes; OpenAPI is made of the same. */
 export const runContracts = {
@@ -36,11 +43,11 @@ export const runContracts = {
   list: z.object({
     state: z.enum(states).optional(),
     limit: z.int().min(1).max(500).optional(),
-    before: z.string().optional(),
+    before: noNul.optional(),
   }),
   cancel: z.object({ reason: z.string().max(1_000).optional() }),
   retry: z.object({ from: z.string().optional() }),
-  rerun: z.object({ runId: z.string().min(1).max(200).optional() }),
+  rerun: z.object({ runId: runIdContract.optional() }),
   approval: z.object({ approved: z.boolean(), comment: z.string().max(10_000).optional() }),
 };
 
@@ -95,7 +102,7 @@ export function mountWorkflows(app: Hono, parts: WorkflowRouteParts): void {
     const workflow = workflowOf(c);
     const id = c.req.param("id") ?? "";
     const engine = await state.engine();
-    const run = await engine.run(id);
+    const run = id.includes("\0") ? undefined : await engine.run(id);
     if (run?.workflow === workflow.name) return { engine, workflow, run };
     throw new TsdevError("not_found", {
       message: `workflow "${workflow.name}" has no run "${id}"`,
@@ -181,7 +188,8 @@ export function mountEvents(
     const event = find(events, c.req.param("name"), "event");
     const body = await bodyIn(c, maxBytes);
     const decode = decoderOf(event.payload, "json");
-    const id = c.req.query("id") ?? c.req.header("idempotency-key");
+    const named = c.req.query("id") ?? c.req.header("idempotency-key");
+    const id = named === undefined ? undefined : await checkContract(noNul, named, "the id of the event");
     const engine = await state.engine();
     return c.json(await engine.publish(event, decode ? decode(body) : body, id === undefined ? {} : { id }), 202);
   });
