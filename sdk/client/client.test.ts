@@ -1,8 +1,11 @@
 // The typed client against a real server: calls, errors, streams, files, runs.
 import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from "vitest";
+import { z } from "zod";
 import { openEngine } from "../engine/open-engine.ts";
+import { createApp } from "../http/create-app.ts";
 import { type placeOrder, richApp } from "../http/rich-app.fixture.ts";
 import { type Server, serve } from "../http/serve.ts";
+import { procedure } from "../procedures/procedure.ts";
 import { type ClientError, createClient, isError } from "./index.ts";
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
@@ -128,6 +131,20 @@ describe("a stream", () => {
     for await (const { left } of client.countDown({ from: 20, everyMs: 20 })) if (left === 19) break;
     expect(await failure(client.countDown({ from: 1 }) as never)).toBeInstanceOf(TypeError);
   });
+});
+
+test("a file is a blob also when it is empty, or JSON itself", async () => {
+  const read = procedure({
+    name: "read",
+    input: z.object({ text: z.string() }),
+    output: z.file(),
+    handler: ({ text }) => new File([text], "a.json", { type: "application/json" }),
+  });
+  const app = createApp({ procedures: [read] });
+  const own = createClient<typeof app>({ fetch: async (url, init) => app.request(String(url), init) });
+  const [empty, full] = [await own.read({ text: "" }), await own.read({ text: '{"a":1}' })];
+  expect(empty).toBeInstanceOf(Blob);
+  expect([empty.size, await full.text()]).toEqual([0, '{"a":1}']);
 });
 
 test("files go up with what describes them, and come down as blobs", async () => {
