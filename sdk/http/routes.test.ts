@@ -1,6 +1,6 @@
 // Routes, forms, streams, methods and control as a client without our types sees them, over a real server.
 import { request } from "node:http";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { z } from "zod";
 import { openEngine } from "../engine/open-engine.ts";
 import { procedure } from "../procedures/procedure.ts";
@@ -162,6 +162,39 @@ describe("an answer", () => {
     abort.abort();
     await expect.poll(() => left).toEqual(["aborted"]);
   });
+
+  test.each(["text/event-stream", "application/x-ndjson"])(
+    "that the client leaves is no failure: %s",
+    async (accept) => {
+      const written = vi.spyOn(process.stderr, "write").mockReturnValue(true);
+      let ended = false;
+      const waiting = procedure({
+        name: "waiting",
+        input: z.object({}),
+        output: stream(z.object({})),
+        handler: async function* (_input, { signal }) {
+          try {
+            yield {};
+            await new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(new Error("left"))));
+          } finally {
+            ended = true;
+          }
+        },
+      });
+      const server = await serve(createApp({ procedures: [waiting] }), { port: 0, drainMs: 0 });
+      const abort = new AbortController();
+      const init = { method: "POST", headers: { accept }, signal: abort.signal };
+      const reader = (await fetch(`${server.url}/rpc/waiting`, init)).body!.getReader();
+      await reader.read();
+      reader.read().catch(() => {});
+      abort.abort();
+      await expect.poll(() => ended).toBe(true);
+      await server.stop();
+      const said = written.mock.calls.map(([text]) => String(text));
+      written.mockRestore();
+      expect(said.filter((text) => text.includes("a stream failed"))).toEqual([]);
+    },
+  );
 });
 
 describe("a method", () => {
