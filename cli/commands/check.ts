@@ -1,11 +1,18 @@
 // check: an app's workflows as its source says them beside what they are at run time, and what will bite later.
-import type { CheckedWorkflow, Problem } from "../../agents/patches/check-workflows.ts";
 import { bold, colored, dim, print } from "../output.ts";
 import { runOffline } from "./offline.ts";
 
+/** What is printed of the answer; `--json` prints it whole. */
 interface Checked {
-  workflows: CheckedWorkflow[];
-  problems: Problem[];
+  workflows: {
+    name: string | null;
+    version: string | null;
+    file: string;
+    line: number;
+    nodes: { id: string; op: string }[];
+    dynamic?: string;
+  }[];
+  problems: { level: keyof typeof colors; message: string; file: string; line: number; fix: string }[];
 }
 
 const colors = { error: "red", warning: "yellow", note: "cyan" } as const;
