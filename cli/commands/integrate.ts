@@ -5,7 +5,6 @@ import { basename, join, relative, resolve } from "node:path";
 import { TsdevError } from "../../sdk/errors.ts";
 import { contractsOf } from "../integrate/contracts.ts";
 import { readDocument } from "../integrate/document.ts";
-import { camelCase } from "../integrate/names.ts";
 import { printProcedures } from "../integrate/print.ts";
 import { print } from "../output.ts";
 
@@ -15,8 +14,8 @@ export async function integrate(
   source: string,
   flags: { out: string; name?: string; force: boolean; json: boolean },
 ): Promise<void> {
-  const api = readDocument(await bundled(source));
-  const name = camelCase(flags.name ?? api.title);
+  const api = readDocument(await bundled(source), flags.name);
+  const { name } = api;
   if (name === "") {
     throw new TsdevError("invalid_input", {
       message: "no name can be made of the document's title",

@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { registerHooks } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { TsdevError } from "../../sdk/errors.ts";
 
 export interface Contracts {
   /** The text of the module. */
@@ -28,6 +29,20 @@ function hook(): void {
   });
 }
 
+/** The generator's own error has no message; the one within it may say at which operation or schema it stopped. */
+function unreadable(error: unknown): TsdevError {
+  const { error: inner } = (error as { originalError?: { error?: unknown } }).originalError ?? {};
+  const cause = inner ?? error;
+  const { args } = cause as { args?: { pointer?: string }[] };
+  const place = args?.find((one) => typeof one?.pointer === "string")?.pointer;
+  return new TsdevError("invalid_input", {
+    message: `no contracts can be made of ${place ?? "the document"}: ${cause instanceof Error ? cause.message : String(cause)}`,
+    fix: "check the document with an OpenAPI linter, or leave that part out",
+    path: place ?? "openapi",
+    cause,
+  });
+}
+
 export async function contractsOf(document: object): Promise<Contracts> {
   hook();
   const { createClient } = await import("@hey-api/openapi-ts");
@@ -38,6 +53,8 @@ export async function contractsOf(document: object): Promise<Contracts> {
       output: { path: folder, postProcess: [] },
       plugins: [{ name: "zod", dates: { offset: true } }],
       logs: { level: "silent" },
+    }).catch((error: unknown) => {
+      throw unreadable(error);
     });
     const text = await readFile(join(folder, "zod.gen.ts"), "utf8").catch(() => "");
     const source = text

@@ -20,6 +20,8 @@ export interface DescribedOperation {
 }
 
 export interface ApiDocument {
+  /** What its procedures are called by: `petstore`; empty when there is no letter to make it of. */
+  readonly name: string;
   readonly title: string;
   readonly version: string;
   readonly baseUrl: string;
@@ -31,9 +33,11 @@ export interface ApiDocument {
 
 const methods = ["get", "put", "post", "delete", "options", "head", "patch"] as const;
 const safe = new Set(["get", "head", "options"]);
+/** What the generated file has by these names already. */
+const printedNames = ["procedure", "upstream", "schemas", "z", "undefined"];
 
-/** Throws `invalid_input` for what is no OpenAPI 3.0 or 3.1 document, and names the place. */
-export function readDocument(document: Json): ApiDocument {
+/** `name` stands in the place of the title. Throws `invalid_input` for what is no OpenAPI 3.0 or 3.1 document, and names the place. */
+export function readDocument(document: Json, name?: string): ApiDocument {
   if (!/^3\.[01](\.\d+)?/.test(String(document?.openapi))) {
     const found = document?.swagger ? `Swagger ${document.swagger}` : `"openapi": ${JSON.stringify(document?.openapi)}`;
     throw new TsdevError("invalid_input", {
@@ -44,17 +48,20 @@ export function readDocument(document: Json): ApiDocument {
   }
   const prepared = plain(structuredClone(document));
   const schemes = schemesOf(prepared);
-  const names = new Set<string>();
+  const title = String(prepared.info?.title ?? "API");
+  const apiName = camelCase(name ?? title);
+  const names = new Set<string>([...printedNames, apiName.toLowerCase()]);
   const operations: DescribedOperation[] = [];
   for (const [path, item] of Object.entries<Json>(prepared.paths ?? {})) {
     for (const method of methods) {
       const operation = item?.[method];
       if (!operation) continue;
-      const wanted = camelCase(operation.operationId ?? `${method} ${path}`);
-      const name = unique(wanted === "" ? `${method}Root` : wanted, names);
-      operation.operationId = name;
-      operation.parameters = merged(prepared, item.parameters, operation.parameters);
-      operations.push(described(prepared, path, method, operation, name, schemes));
+      // An id in another script than Latin gives no name.
+      const own = unique(camelCase(String(operation.operationId ?? "")) || camelCase(`${method} ${path}`), names);
+      operation.operationId = own;
+      const parameters = merged(prepared, item.parameters, operation.parameters);
+      operation.parameters = [...parameters, ...undeclared(path, parameters)];
+      operations.push(described(prepared, path, method, operation, own, schemes));
     }
     if (item) delete item.parameters;
   }
@@ -67,7 +74,8 @@ export function readDocument(document: Json): ApiDocument {
   }
   const server = prepared.servers?.[0];
   return {
-    title: String(prepared.info?.title ?? "API"),
+    name: apiName,
+    title,
     version: String(prepared.info?.version ?? ""),
     baseUrl: serverUrl(server),
     schemes,
@@ -134,6 +142,15 @@ function merged(document: Json, shared: Json[] = [], own: Json[] = []): Json[] {
     if (parameter?.name && parameter.in) all.set(`${parameter.in} ${parameter.name}`, parameter);
   }
   return [...all.values()];
+}
+
+/** Places in a path that the document names no parameter for: without a value the path would be sent with its braces. */
+function undeclared(path: string, parameters: Json[]): Json[] {
+  const declared = new Set(parameters.filter((one) => one.in === "path").map((one) => one.name));
+  const places = new Set([...path.matchAll(/\{([^{}/]+)\}/g)].map(([, name]) => name));
+  return [...places]
+    .filter((name) => !declared.has(name))
+    .map((name) => ({ name, in: "path", required: true, schema: { type: "string" } }));
 }
 
 function styleOf(parameter: Json): Parameter["style"] {
