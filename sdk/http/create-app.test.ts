@@ -145,6 +145,29 @@ describe("/workflows", () => {
     expect((await open.request("/workflows/doubling/runs/r2/rerun", init)).status).toBe(400);
   });
 
+  test("what a step threw is told without the secrets in it: in the problem, the status, the list and the events", async () => {
+    const connect = procedure({
+      name: "connect",
+      input: z.object({}),
+      output: z.object({}),
+      handler: () => {
+        throw new Error("no answer from postgres://app:hunter2@db/shop");
+      },
+    });
+    const own = createApp({ workflows: [workflow("connecting").input(z.object({})).step(connect)], engine });
+    const base = "/workflows/connecting/runs";
+    const answers = [
+      await own.request(`${base}?runId=c1`, { method: "POST" }),
+      await own.request(`${base}/c1`),
+      await own.request(base),
+      await own.request(`${base}/c1/events`),
+    ];
+    for (const text of await Promise.all(answers.map((answer) => answer.text()))) {
+      expect(text).toContain("no answer from postgres://[redacted]@db/shop");
+      expect(text).not.toContain("hunter2");
+    }
+  });
+
   test("what is not there is not found", async () => {
     expect(await send("GET", "/workflows/doubling/runs/none")).toMatchObject({ status: 404 });
     expect(await send("POST", "/workflows/tripling/runs", {})).toMatchObject({ status: 404 });

@@ -3,6 +3,7 @@ import { isSpanContextValid, trace } from "@opentelemetry/api";
 import { type ErrorShape, TsdevError } from "../errors.ts";
 import { retryAfterOf } from "../policies/retry-after.ts";
 import { DeclaredError } from "../procedures/declared-error.ts";
+import { withToldError } from "./told-error.ts";
 
 /** One thing that is wrong with an input. */
 export interface ProblemIssue {
@@ -32,12 +33,14 @@ export function problemOf(thrown: unknown, more: { runId?: string } = {}): Probl
   const error = DeclaredError.is(thrown) ? thrown : known(thrown);
   const shape = DeclaredError.is(error)
     ? { ...error.toJSON(), fix: `act on the code; it is declared by procedure "${error.procedure}"` }
-    : error.toJSON();
+    : error.code === "step_failed"
+      ? withToldError({ error: error.toJSON() }).error
+      : error.toJSON();
   const problem: Problem = {
     type: `urn:tsdev:error:${error.code}`,
     title: error.code.replaceAll("_", " "),
     status: error.status,
-    detail: error.message,
+    detail: shape.message,
     ...shape,
   };
   const span = trace.getActiveSpan()?.spanContext();

@@ -5,6 +5,7 @@ import { TsdevError } from "../errors.ts";
 import { toJson } from "./json.ts";
 import { problemOf } from "./problem.ts";
 import { eventText, streamHeaders } from "./stream-answer.ts";
+import { withToldError } from "./told-error.ts";
 
 export const heartbeatMs = 15_000;
 
@@ -40,7 +41,7 @@ export async function runEventsAnswer(
         try {
           const { done, value } = await next;
           if (!done) {
-            controller.enqueue(encoder.encode(eventText({ id: value.seq, data: toJson(value) })));
+            controller.enqueue(encoder.encode(eventText({ id: value.seq, data: toJson(withToldError(value)) })));
             next = iterator.next();
             next.catch(() => {});
             return;

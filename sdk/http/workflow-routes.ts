@@ -15,6 +15,7 @@ import { toJson } from "./json.ts";
 import { toResponse } from "./problem.ts";
 import { readJson } from "./read-body.ts";
 import { runEventsAnswer } from "./run-events.ts";
+import { withToldError } from "./told-error.ts";
 
 export interface WorkflowRouteParts {
   workflows: ReadonlyMap<string, AnyWorkflow>;
@@ -95,7 +96,8 @@ export function mountWorkflows(app: Hono, parts: WorkflowRouteParts): void {
     const filter: RunFilter = { workflow: workflow.name, limit: asked.limit ?? 50 };
     if (asked.state) filter.state = asked.state as RunState;
     if (asked.before !== undefined) filter.before = asked.before;
-    return c.body(toJson({ runs: await (await state.engine()).runs(filter) }), 200, json);
+    const found = await (await state.engine()).runs(filter);
+    return c.body(toJson({ runs: found.map(withToldError) }), 200, json);
   });
 
   const runOf = async (c: Context): Promise<{ engine: Engine; workflow: AnyWorkflow; run: RunStatus }> => {
@@ -112,7 +114,7 @@ export function mountWorkflows(app: Hono, parts: WorkflowRouteParts): void {
 
   app.get("/workflows/:name/runs/:id", async (c) => {
     await gate.admit(c, runs, "looking at a run");
-    return c.body(toJson((await runOf(c)).run), 200, json);
+    return c.body(toJson(withToldError((await runOf(c)).run)), 200, json);
   });
 
   app.get("/workflows/:name/runs/:id/events", async (c) => {
