@@ -21,20 +21,30 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 const sdk = 'import { event, procedure, workflow } from "../../sdk/index.ts";\nimport { z } from "zod";\n';
 
 describe("workflows of this repository", () => {
-  test.each(["examples/shop/src", "agents/patches/__fixtures__"])("%s", async (path) => {
-    const names = (await readdir(join(root, path))).filter((name) => name.endsWith(".ts"));
-    const files = await Promise.all(
-      names.map(async (name) => ({ path: `${path}/${name}`, text: await readFile(join(root, path, name), "utf8") })),
-    );
-    const found = irFromSource(files).filter(({ ir }) => ir !== undefined);
-    expect(found.length).toBeGreaterThan(0);
-    for (const one of found) {
-      const module = (await import(pathToFileURL(join(root, one.file)).href)) as Record<string, AnyWorkflow>;
-      expect(canonicalJson(one.ir), one.file).toBe(canonicalJson(module[one.constant ?? ""]?.ir));
-    }
-  });
+  test.each(["examples/shop/src", "examples/documents/src", "cli/init/app/src", "agents/patches/__fixtures__"])(
+    "%s",
+    async (path) => {
+      const names = (await readdir(join(root, path))).filter((name) => name.endsWith(".ts"));
+      const files = await Promise.all(
+        names.map(async (name) => ({ path: `${path}/${name}`, text: await readFile(join(root, path, name), "utf8") })),
+      );
+      const found = irFromSource(files).filter(({ ir }) => ir !== undefined);
+      expect(found.length).toBeGreaterThan(0);
+      for (const one of found) {
+        const module = (await import(pathToFileURL(join(root, one.file)).href)) as Record<string, AnyWorkflow>;
+        expect(canonicalJson(one.ir), one.file).toBe(canonicalJson(module[one.constant ?? ""]?.ir));
+      }
+    },
+  );
 
-  test.each(["how-to/write-a-workflow.md"])("docs/%s", async (page) => {
+  test.each([
+    "how-to/write-a-workflow.md",
+    "how-to/serve-http.md",
+    "how-to/call-from-a-client.md",
+    "how-to/start-runs-by-triggers.md",
+    "how-to/structure-an-app.md",
+    "tutorial/durable-workflow.md",
+  ])("docs/%s", async (page) => {
     const text = await readFile(join(root, "docs", page), "utf8");
     const source = [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map((match) => match[1]).join("\n");
     for (const one of irFromSource([{ path: "page.ts", text: source }])) {
