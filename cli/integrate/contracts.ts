@@ -52,7 +52,8 @@ export async function contractsOf(document: object): Promise<Contracts> {
       input: document as never,
       output: { path: folder, postProcess: [] },
       plugins: [{ name: "zod", dates: { offset: true } }],
-      logs: { level: "silent" },
+      // Else it leaves a report of its own in the working folder where it stops.
+      logs: { level: "silent", file: false },
     }).catch((error: unknown) => {
       throw unreadable(error);
     });

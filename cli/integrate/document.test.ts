@@ -1,4 +1,5 @@
 // Document: names that the generated file has already, paths that say more than their parameters, and what no contract can be made of.
+import { readdir } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { contractsOf } from "./contracts.ts";
 import { readDocument } from "./document.ts";
@@ -34,8 +35,9 @@ test("a place in a path without a parameter of its own becomes a key of the inpu
   expect(source).toContain("input: z.object({ d: schemas.zTwoPath.shape.d })");
 });
 
-test("where the generator stops, the error names the operation", async () => {
+test("where the generator stops, the error names the operation and nothing is left in the working folder", async () => {
   const parameters = [{ name: "__proto__", in: "query", schema: { type: "string" } }];
   const { prepared } = readDocument(documentOf({ "/x": get("one", { parameters }) }));
   await expect(contractsOf(prepared)).rejects.toMatchObject({ code: "invalid_input", path: "#/paths/~1x/get" });
+  expect((await readdir(".")).filter((name) => name.startsWith("openapi-ts-error"))).toEqual([]);
 });
