@@ -1,8 +1,20 @@
 // Nearest: of the known names the one that was most likely meant.
 
-/** Undefined when there are none. */
-export function nearest(name: string, known: readonly string[]): string | undefined {
-  return known.toSorted((a, b) => distance(a, name) - distance(b, name))[0];
+/** The nearest one, upper and lower case alike; undefined when there are none. */
+export function nearest(name: string, known: Iterable<string>): string | undefined {
+  return byDistance(name, known)[0]?.name;
+}
+
+/** The nearest one when it is near enough to be a slip: at most two letters off, or half of a longer name. */
+export function likelyMeant(name: string, known: Iterable<string>): string | undefined {
+  const [best] = byDistance(name, known);
+  return best && best.distance <= Math.max(2, name.length / 2) ? best.name : undefined;
+}
+
+function byDistance(name: string, known: Iterable<string>): { name: string; distance: number }[] {
+  return [...known]
+    .map((one) => ({ name: one, distance: distance(name.toLowerCase(), one.toLowerCase()) }))
+    .sort((a, b) => a.distance - b.distance);
 }
 
 /** Edit distance, two rows at a time. */

@@ -1,12 +1,12 @@
 // Check: a definition against the registry, node by node along the scope, as the compiler does with a chain.
 import type { CompensateIr, NodeIr, PoliciesIr, StepIr } from "../../ir/ir.ts";
 import { parallelId } from "../../ir/ir.ts";
+import { likelyMeant } from "../../nearest.ts";
 import type { AnyProcedure } from "../../procedures/procedure.ts";
 import type { Registry } from "../../registry.ts";
 import { type JsonSchema, jsonSchemaOf, propertiesOf } from "../json-schema.ts";
 import type { Comparison, ComposedNode, ComposedStep, Mapping } from "./definition.ts";
 import { misfit, schemaOf, typesOf, valuesOf } from "./fits.ts";
-import { nearest } from "./nearest.ts";
 
 export type ProblemCode =
   | "invalid_definition"
@@ -241,7 +241,7 @@ export class Checker {
     }
     for (const key of Object.keys(mapping ?? {})) {
       if (wanted.has(key)) continue;
-      const near = nearest(key, wanted.keys());
+      const near = likelyMeant(key, wanted.keys());
       const fix = near === undefined ? "remove it" : `did you mean "${near}"?`;
       this.problem(`${path}.with.${key}`, "unknown_name", `${who} has no input "${key}"`, fix);
     }
@@ -357,7 +357,7 @@ export class Checker {
     const names = Object.keys(node.cases);
     for (const name of names) {
       if (!known || known.includes(name)) continue;
-      const near = nearest(name, known);
+      const near = likelyMeant(name, known);
       const fix = near === undefined ? "remove it" : `did you mean "${near}"?`;
       this.problem(`${path}.cases.${name}`, "unknown_name", `${node.value} is never "${name}"`, fix);
     }
@@ -382,7 +382,7 @@ export class Checker {
     );
     const entry = scope.get(String(first));
     if (!entry) {
-      const near = nearest(String(first), scope.keys());
+      const near = likelyMeant(String(first), scope.keys());
       const fix =
         near === undefined ? `there is ${[...scope.keys()].join(", ") || "nothing"}` : `did you mean "$.${near}"?`;
       this.problem(path, "missing_key", `"${first}" is not in the scope here`, fix);
@@ -396,7 +396,7 @@ export class Checker {
       else if (keys && keys.size > 0) {
         const found = keys.get(part);
         if (!found) {
-          const near = nearest(part, keys.keys());
+          const near = likelyMeant(part, keys.keys());
           this.problem(
             path,
             "missing_key",
@@ -425,7 +425,7 @@ export class Checker {
   #known<T>(name: string, all: ReadonlyMap<string, T>, what: string, path: string): T | undefined {
     const found = all.get(name);
     if (found) return found;
-    const near = nearest(name, all.keys());
+    const near = likelyMeant(name, all.keys());
     const fix =
       near === undefined ? `known: ${[...all.keys()].slice(0, 20).join(", ") || "none"}` : `did you mean "${near}"?`;
     this.problem(path, "unknown_name", `there is no ${what} "${name}"`, fix);
