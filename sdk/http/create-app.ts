@@ -19,7 +19,7 @@ import { mountDocs } from "./docs-page.ts";
 import { noRoute } from "./no-route.ts";
 import type { ApiInfo } from "./openapi.ts";
 import { toResponse } from "./problem.ts";
-import { mountRest, mountRpc } from "./procedure-routes.ts";
+import { keyOf, mountRest, mountRpc, ownPaths, restRoutes } from "./procedure-routes.ts";
 import { nameRoute } from "./route-name.ts";
 import { mountEvents, mountWorkflows } from "./workflow-routes.ts";
 
@@ -103,7 +103,7 @@ export function createApp<const P extends readonly AnyProcedure[] = [], const W 
   mountRest(app, procedures.values(), { gate, maxBytes });
   mountWorkflows(app, { workflows, state, gate, runs, control, maxBytes, log });
   if (options.publishOverHttp) mountEvents(app, registry.events, { state, gate, control, maxBytes });
-  mountWebhooks(app, registry, state.engine);
+  mountWebhooks(app, registry, procedures.values(), state.engine);
   if (options.openapi !== false) {
     const described = {
       procedures: [...procedures.values()],
@@ -136,7 +136,13 @@ function registryOf({ procedures = [], workflows = [], triggers = [], events = [
   return createRegistry([...procedures, ...workflows, ...triggers, ...events]);
 }
 
-function mountWebhooks(app: Hono, { triggers }: Registry, engine: () => Promise<Engine>): void {
+function mountWebhooks(
+  app: Hono,
+  { triggers }: Registry,
+  procedures: Iterable<AnyProcedure>,
+  engine: () => Promise<Engine>,
+): void {
+  const routes = new Map(restRoutes(procedures).map(({ procedure, route }) => [keyOf(route), procedure]));
   const byPath = new Map<string, string>();
   for (const trigger of triggers.values()) {
     if (trigger.on !== "webhook") continue;
@@ -145,6 +151,16 @@ function mountWebhooks(app: Hono, { triggers }: Registry, engine: () => Promise<
       throw new TsdevError("duplicate_name", {
         message: `webhooks "${there}" and "${trigger.name}" have the same path ${trigger.path}`,
         fix: "give one of them another path",
+      });
+    }
+    // Whoever is mounted first would answer, and the other one would never be reached.
+    const procedure = routes.get(keyOf({ method: "POST", path: trigger.path }));
+    if (procedure || ownPaths.test(trigger.path)) {
+      const other = procedure ? `procedure "${procedure.name}" has too` : "createApp uses itself";
+      throw new TsdevError("duplicate_name", {
+        message: `webhook "${trigger.name}" has the path ${trigger.path}, which ${other}`,
+        fix: "give it another path",
+        path: "path",
       });
     }
     byPath.set(trigger.path, trigger.name);

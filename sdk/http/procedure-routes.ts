@@ -11,11 +11,12 @@ import { answersOf } from "./answer.ts";
 import { type ReadInput, routeInput, rpcInput } from "./request-input.ts";
 
 /** A route's method and path with its parameters unnamed: two with one key would answer the same requests. */
-function keyOf({ method, path }: HttpRoute): string {
+export function keyOf({ method, path }: Pick<HttpRoute, "method" | "path">): string {
   return `${method} ${path.replace(/:\w+(\{[^/]*\})?\??/g, ":")}`;
 }
 
-const own = /^\/(?:rpc|workflows|events|healthz|readyz|openapi\.json|docs)(?:\/|$)/;
+/** Paths that createApp serves itself. */
+export const ownPaths = /^\/(?:rpc|workflows|events|healthz|readyz|openapi\.json|docs)(?:\/|$)/;
 
 /** In the order in which they are mounted: of `/orders/mine` and `/orders/:id` the plain one is asked first. */
 export function restRoutes(procedures: Iterable<AnyProcedure>): { procedure: AnyProcedure; route: HttpRoute }[] {
@@ -23,7 +24,7 @@ export function restRoutes(procedures: Iterable<AnyProcedure>): { procedure: Any
   for (const procedure of procedures) {
     const route = procedure.http;
     if (!route) continue;
-    if (own.test(route.path)) {
+    if (ownPaths.test(route.path)) {
       throw new TsdevError("duplicate_name", {
         message: `procedure "${procedure.name}" (${placeOf(procedure)}) has the path ${route.path}, which createApp uses itself`,
         fix: "give it another path",

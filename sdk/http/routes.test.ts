@@ -5,6 +5,9 @@ import { z } from "zod";
 import { openEngine } from "../engine/open-engine.ts";
 import { procedure } from "../procedures/procedure.ts";
 import { stream } from "../procedures/stream.ts";
+import { none } from "../triggers/none.ts";
+import { webhook } from "../triggers/webhook.ts";
+import { workflow } from "../workflows/workflow.ts";
 import { createApp } from "./create-app.ts";
 import { richApp } from "./rich-app.fixture.ts";
 import { type Server, serve } from "./serve.ts";
@@ -227,6 +230,21 @@ describe("at start", () => {
     );
     const own = procedure({ name: "own", ...ok, http: { method: "GET", path: "/workflows" } });
     expect(() => createApp({ procedures: [own] })).toThrow(/"own".*\/workflows, which createApp uses itself/);
+  });
+
+  test.each(["/orders", "/rpc/a", "/workflows/w/runs", "/healthz"] as const)("a webhook at %s is refused", (path) => {
+    const orders = procedure({ name: "orders", ...ok, http: { method: "POST", path: "/orders" } });
+    const started = workflow("started").input(z.object({})).step(orders);
+    const trigger = webhook({
+      name: "hook",
+      path,
+      verify: none(),
+      payload: z.any(),
+      workflow: started,
+      input: () => ({}),
+    });
+    const create = () => createApp({ procedures: [orders], triggers: [trigger] });
+    expect(create).toThrow(expect.objectContaining({ code: "duplicate_name", message: expect.stringContaining(path) }));
   });
 
   test("a route that names what the contract has not is refused", () => {
