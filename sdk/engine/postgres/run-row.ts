@@ -1,11 +1,12 @@
-// Run row: a row of `tsdev.runs` as a stored run.
+// Run row: a row of `tsdev.runs` as a stored run, and what a holder of it is asked to do.
 import type { ErrorShape } from "../../errors.ts";
 import { freezeIr, type WorkflowIr } from "../../ir/ir.ts";
 import type { Principal } from "../../procedures/procedure.ts";
 import type { RunOrigin, RunState, Wait } from "../engine.ts";
 import { reviveWait } from "../run-event.ts";
-import type { StoredRun } from "../run-store.ts";
+import type { Standing, StoredRun } from "../run-store.ts";
 import { decode } from "./codec.ts";
+import type { Connection } from "./connection.ts";
 
 /** The columns, JSON as text. */
 export interface RunRow {
@@ -57,12 +58,23 @@ export function toRun(row: RunRow): StoredRun {
     startedAt: row.started_at,
     finishedAt: row.finished_at,
     waits: row.waits === null ? [] : (JSON.parse(row.waits) as Wait[]).map(reviveWait),
-    request: row.request === null ? null : { kind: row.request, reason: row.request_reason ?? "" },
-    signals: row.signals,
+    ...toStanding(row),
     eventFloor: Number(row.event_floor),
     ...(row.output === null ? {} : { output: decode(row.output) }),
     ...(row.error === null ? {} : { error: JSON.parse(row.error) as ErrorShape }),
   };
+}
+
+/** The columns that say how a run stands. */
+export type StandingRow = Pick<RunRow, "signals" | "request" | "request_reason">;
+
+export function toStanding({ signals, request, request_reason }: StandingRow): Standing {
+  return { signals, request: request === null ? null : { kind: request, reason: request_reason ?? "" } };
+}
+
+export async function findRow(db: Connection, runId: string): Promise<RunRow | undefined> {
+  const rows = await db.rows<RunRow>("run", "SELECT * FROM tsdev.runs WHERE id = $1", [runId]);
+  return rows[0];
 }
 
 /** Many runs have one IR: it is parsed once for each text. */
