@@ -141,6 +141,10 @@ describe("/workflows", () => {
     await send("POST", "/workflows/doubling/runs?runId=r2", { value: 3 });
     const open = createApp({ workflows: [doubling], engine, control: "open" });
     const type = { "content-type": "application/json" };
+    for (const comment of ["\0", "\ud800"]) {
+      const answer = { method: "POST", headers: type, body: JSON.stringify({ approved: true, comment }) };
+      expect((await open.request("/workflows/doubling/runs/r2/approvals/boss", answer)).status).toBe(400);
+    }
     const init = { method: "POST", headers: type, body: JSON.stringify({ runId: "r\0" }) };
     expect((await open.request("/workflows/doubling/runs/r2/rerun", init)).status).toBe(400);
   });

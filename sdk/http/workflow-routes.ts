@@ -36,7 +36,7 @@ const runIdContract = z
   .regex(/^[\x21-\x7e]{1,200}$/, "1 to 200 visible ASCII characters")
   .refine((id) => !ofTriggers.test(id), "ids that begin with cron:, webhook:, queue: or event: are those of triggers");
 /** Postgres keeps no text with this character, so nothing has such a name. */
-const noNul = z.string().refine((text) => !text.includes("\0"), "a character that no id has");
+const noNul = z.string().refine((text) => !text.includes("\0"), "the character U+0000 cannot be kept");
 
 /** The bodies and queries of these routes; OpenAPI is made of the same. */
 export const runContracts = {
@@ -49,7 +49,13 @@ export const runContracts = {
   cancel: z.object({ reason: z.string().max(1_000).optional() }),
   retry: z.object({ from: z.string().optional() }),
   rerun: z.object({ runId: runIdContract.optional() }),
-  approval: z.object({ approved: z.boolean(), comment: z.string().max(10_000).optional() }),
+  approval: z.object({
+    approved: z.boolean(),
+    comment: noNul
+      .max(10_000)
+      .refine((text) => text.isWellFormed(), "half a surrogate pair")
+      .optional(),
+  }),
 };
 
 const json = { "content-type": "application/json" };
