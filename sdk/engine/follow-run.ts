@@ -1,7 +1,7 @@
 // Follows a run's events: read from the journal by number, so that nothing is left out or told twice whoever drives the
 // run; a word from this process only makes the next reading come at once.
-import { TsdevError } from "../errors.ts";
 import { endStates } from "./engine.ts";
+import { noRun } from "./run-errors.ts";
 import type { RunEvent } from "./run-event.ts";
 import type { RunStore } from "./run-store.ts";
 
@@ -73,7 +73,7 @@ export async function* followRun(
     const run = await store.find(runId);
     if (!run) {
       next.abort();
-      throw new TsdevError("not_found", { message: `no run "${runId}"`, fix: "check its id; old runs are deleted" });
+      throw noRun(runId);
     }
     ended = endStates.has(run.state);
     if (ended) next.abort();

@@ -2,7 +2,6 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { z } from "zod";
-import { digest } from "../digest.ts";
 import { TsdevError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { checkContract } from "../procedures/contract.ts";
@@ -12,8 +11,9 @@ import type { AnyWorkflow, Scope } from "../workflows/definition.ts";
 import type { AnyEvent } from "../workflows/event.ts";
 import type { WorkflowInput, WorkflowOutput } from "../workflows/workflow.ts";
 import { answeredOtherwise, answerRun, cancelRun, isSameAnswer, pauseRun, resumeRun, retryRun } from "./acts.ts";
+import { Beginnings } from "./beginnings.ts";
 import { dispatchEvents } from "./dispatch-events.ts";
-import { type BegunChild, Stopped } from "./drive.ts";
+import { Stopped } from "./drive.ts";
 import {
   type Engine,
   type ExecuteOptions,
@@ -24,8 +24,8 @@ import {
 } from "./engine.ts";
 import { Followers, followRun } from "./follow-run.ts";
 import { History } from "./history.ts";
+import { databaseAway, handedOver, noRun } from "./run-errors.ts";
 import type { RunEvent } from "./run-event.ts";
-import { openRunSpan } from "./run-span.ts";
 import { statusOf } from "./run-status.ts";
 import {
   type Act,
@@ -49,25 +49,19 @@ export interface RunEngineParts {
   log: Log;
 }
 
-type Begun = { run: StoredRun; driven: Driven | undefined };
-
 const pollMs = 1_000;
 const mendMs = 5_000;
 const pruneMs = 3_600_000;
-/** A count of queued runs is used for so long, milliseconds. */
-const countMs = 1_000;
 
 export class RunEngine implements Engine {
   readonly durable: boolean;
   readonly #parts: RunEngineParts;
   readonly #store: RunStore;
   readonly #log: Log;
-  /** By run id, from before the row is written, so that two calls with one id are one run. */
-  readonly #beginning = new Map<string, Promise<Begun>>();
   readonly #served = new ServedWorkflows();
   readonly #followers = new Followers();
   readonly #worker: Worker;
-  readonly #queued = new Map<string, { count: number; at: number }>();
+  readonly #beginnings: Beginnings;
   readonly #timers = new Set<NodeJS.Timeout>();
   #registry: Registry | undefined;
   #stopTriggers: (() => Promise<void>) | undefined;
@@ -86,9 +80,11 @@ export class RunEngine implements Engine {
       maxRunning: parts.maxRunning,
       served: this.#served,
       followers: this.#followers,
-      beginChild: (parent, child) => this.#beginChild(parent, child),
+      beginChild: (parent, child) => this.#beginnings.beginChild(parent, child),
       cancel: (runId) => this.cancel(runId, { reason: "its caller ended" }),
     });
+    const { store, maxQueued } = parts;
+    this.#beginnings = new Beginnings({ store, served: this.#served, worker: this.#worker, maxQueued });
     this.#store.listen((notice) => this.#onNotice(notice));
     this.#every(parts.leaseMs / 3, () => this.#worker.renew());
     this.#every(Math.min(pollMs, parts.leaseMs / 2), () => this.#poll());
@@ -103,7 +99,7 @@ export class RunEngine implements Engine {
   ): Promise<WorkflowOutput<W>> {
     const { signal } = options;
     if (signal?.aborted) throw canceledBy(workflow.name, signal);
-    const { run, driven } = await this.#begin(workflow, input, options);
+    const { run, driven } = await this.#beginnings.begin(workflow, input, options);
     const giveUp = () => void this.cancel(run.id, { reason: reasonOf(signal!) }).catch(() => {});
     signal?.addEventListener("abort", giveUp, { once: true });
     if (signal?.aborted) giveUp();
@@ -119,7 +115,7 @@ export class RunEngine implements Engine {
     input: WorkflowInput<W>,
     options: StartOptions = {},
   ): Promise<{ runId: string }> {
-    const { run } = await this.#begin(workflow, input, options);
+    const { run } = await this.#beginnings.begin(workflow, input, options);
     return { runId: run.id };
   }
 
@@ -267,120 +263,14 @@ export class RunEngine implements Engine {
     this.#closing = true;
     this.#worker.takeNoMore();
     const limit = sleep(this.#parts.closeMs, undefined, { ref: false });
+    this.#beginnings.beginNoMore();
     await Promise.race([this.#stopTriggers?.(), limit]);
-    await Promise.race([Promise.allSettled(this.#beginning.values()), limit]);
+    await Promise.race([this.#beginnings.settled(), limit]);
     await this.#worker.stop(limit);
     for (const timer of this.#timers) clearInterval(timer);
     await this.#dispatching;
     await this.#worker.leave();
     await this.#store.close();
-  }
-
-  /** Begins the run or finds it. `driven` is set when this process drives it. */
-  async #begin(workflow: AnyWorkflow, input: unknown, options: StartOptions): Promise<Begun> {
-    const { runId = randomUUID() } = options;
-    if (this.#closing) {
-      throw new TsdevError("unavailable", { message: "the workflow engine is closing", fix: "try again in a moment" });
-    }
-    const scope = (await checkContract(workflow.input, input, `the input of workflow "${workflow.name}"`)) as Scope;
-    this.#served.add(workflow);
-    let beginning = this.#beginning.get(runId);
-    const fresh = beginning === undefined;
-    if (!beginning) {
-      beginning = this.#beginNew(workflow, input, scope, runId, options);
-      this.#beginning.set(runId, beginning);
-      // Kept while the run is driven here; after that the store knows.
-      const forget = () => this.#beginning.delete(runId);
-      beginning.then(({ driven }) => (driven ? driven.ended.then(forget, forget) : forget()), forget);
-    }
-    const begun = await beginning.catch((error) => {
-      throw TsdevError.is(error) ? error : databaseAway(`run "${runId}" could not begin`, error);
-    });
-    const { run } = begun;
-    if (fresh && run.input === input && run.workflow === workflow.name) return begun;
-    if (run.workflow !== workflow.name || digest(run.input) !== digest(input)) {
-      throw new TsdevError("conflict", {
-        message: `run "${runId}" is there already, of workflow "${run.workflow}" or with another input`,
-        fix: "use another runId, or the same workflow and input to get that run",
-      });
-    }
-    return begun;
-  }
-
-  async #beginNew(
-    workflow: AnyWorkflow,
-    input: unknown,
-    scope: Scope,
-    id: string,
-    options: StartOptions & { parent?: string; eventFloor?: number },
-  ): Promise<Begun> {
-    const { name, version, ir } = workflow;
-    const { origin = { kind: "direct" }, delayMs = 0, parent = null, eventFloor } = options;
-    const slotKey = ir.concurrency ? slotKeyOf(workflow, scope) : null;
-    const take = this.#worker.places() > 0 && slotKey === null && delayMs === 0;
-    if (!take && parent === null) await this.#checkQueue(name, id);
-    const span = openRunSpan({ id, workflow: name, version, origin });
-    const fresh: NewRun = {
-      id,
-      workflow: name,
-      version,
-      ir,
-      input,
-      scope,
-      inputDigest: this.durable ? digest(input) : "",
-      traceparent: span.traceparent,
-      origin,
-      principal: options.principal ?? null,
-      slotKey,
-      parent,
-    };
-    const begin = async () => {
-      const { run, taken } = await this.#store.begin(fresh, {
-        take,
-        delayMs,
-        ...(eventFloor === undefined ? {} : { eventFloor }),
-      });
-      return { run, driven: taken ? this.#worker.begin(run, workflow.code, span) : this.#worker.get(id), taken };
-    };
-    const { run, driven, taken } = await (take ? this.#worker.promising(1, begin) : begin());
-    if (!taken && run.state === "queued") {
-      const counted = this.#queued.get(name);
-      if (counted) counted.count++;
-      if (delayMs > 0) this.#worker.scanAt(new Date(this.#store.now().getTime() + delayMs));
-      else this.#worker.scanSoon();
-    }
-    return { run, driven };
-  }
-
-  /** Throws `rate_limited` when as many runs are queued as may be. Counted once a second, and exactly near the limit. */
-  async #checkQueue(workflow: string, runId: string): Promise<void> {
-    const { maxQueued } = this.#parts;
-    let counted = this.#queued.get(workflow);
-    if (!counted || counted.count >= maxQueued || performance.now() - counted.at > countMs) {
-      counted = { count: await this.#store.queued(workflow), at: performance.now() };
-      this.#queued.set(workflow, counted);
-    }
-    if (counted.count < maxQueued) return;
-    if (await this.#store.find(runId)) return;
-    throw new TsdevError("rate_limited", {
-      message: `${counted.count} runs of workflow "${workflow}" are queued, and no more than ${maxQueued} may be`,
-      fix: "start it again later, add workers, or raise maxQueued",
-    });
-  }
-
-  async #beginChild(parent: StoredRun, { runId, node, code, input }: BegunChild): Promise<void> {
-    const workflow = code.workflow!;
-    const scope = (await checkContract(workflow.input, input, `the input of workflow "${workflow.name}"`)) as Scope;
-    this.#served.add(workflow);
-    const origin = { kind: "call", name: node, id: parent.id } as const;
-    const { eventFloor } = parent;
-    const options = {
-      origin,
-      eventFloor,
-      parent: parent.id,
-      ...(parent.principal ? { principal: parent.principal } : {}),
-    };
-    await this.#beginNew(workflow, input, scope, runId, options);
   }
 
   async #tellParent(runId: string): Promise<void> {
@@ -478,19 +368,6 @@ export class RunEngine implements Engine {
   }
 }
 
-function slotKeyOf(workflow: AnyWorkflow, scope: Scope): string {
-  if (!workflow.concurrencyKey) return workflow.name;
-  try {
-    return `${workflow.name}:${String(workflow.concurrencyKey(scope as never))}`;
-  } catch (cause) {
-    throw new TsdevError("invalid_input", {
-      message: `the concurrency key of workflow "${workflow.name}" threw: ${cause instanceof Error ? cause.message : String(cause)}`,
-      fix: "let it cope with whatever fits the workflow's input",
-      cause,
-    });
-  }
-}
-
 function reasonOf({ reason }: AbortSignal): string {
   return reason instanceof Error ? reason.message : String(reason);
 }
@@ -499,25 +376,6 @@ function canceledBy(workflow: string, signal: AbortSignal): TsdevError {
   return new TsdevError("canceled", {
     message: `a run of workflow "${workflow}" was canceled before it began: ${reasonOf(signal)}`,
     fix: "start it again",
-  });
-}
-
-function noRun(runId: string): TsdevError {
-  return new TsdevError("not_found", { message: `no run "${runId}"`, fix: "check its id; old runs are deleted" });
-}
-
-function handedOver(runId: string): TsdevError {
-  return new TsdevError("unavailable", {
-    message: `this process is closing; run "${runId}" is carried on by another`,
-    fix: "ask again with the same runId",
-  });
-}
-
-function databaseAway(what: string, cause: unknown): TsdevError {
-  return new TsdevError("unavailable", {
-    message: `${what}: the workflow engine's database is away`,
-    fix: "look at the database, then ask again with the same runId",
-    cause,
   });
 }
 
