@@ -199,6 +199,18 @@ test("a variable that changed takes a new process, and requests wait for it inst
   expect([later, second === first]).toEqual(["two", false]);
 });
 
+test("a file whose top-level await never ends does not keep later edits from being live", async () => {
+  await start({
+    "src/answer.ts": "export const answer = (_path, response) => response.end(String(globalThis.waits));",
+  });
+  const before = app.said.length;
+  await app.write("src/answer.ts", `globalThis.waits = true;\nawait new Promise(() => {});\n${answers("never")}`);
+  await expect.poll(async () => (await app.get()).text).toBe("true");
+  await app.write("src/answer.ts", answers("v1"));
+  await app.next(before, ({ kind }) => kind === "restart");
+  expect((await app.get()).text).toBe("v1");
+});
+
 test("an app that ends by itself is started after the next edit", async () => {
   await start({ "src/answer.ts": "export const answer = () => process.exit(3);" });
   await app.get().catch(() => "cut off");

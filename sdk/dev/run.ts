@@ -15,6 +15,8 @@ import { installModuleHooks } from "./module-hooks.ts";
 
 /** V8 never frees a module, so old versions pile up; beyond this share of the heap's limit a new process is due. */
 const heapShare = 0.7;
+/** How long an edit waits for a load before it, whose top-level `await` may never end, milliseconds. */
+const loadLimitMs = 5_000;
 const restartFiles = /^(\.env|package\.json|tsdev\.config\.[cm]?[jt]s)$/;
 
 const [node = "", , entryArgument = "", ...rest] = process.argv;
@@ -70,10 +72,15 @@ let loading: Promise<void> = load(performance.now(), new Set(), []);
 await loading;
 send({ kind: "ready" });
 
-/** One load at a time: what changes meanwhile is loaded after it. */
+/** One load at a time: what changes meanwhile is loaded after it. A module that never ends can only be left with its process. */
 async function changed(paths: readonly string[]): Promise<void> {
   const noticed = performance.now();
   const before = loading;
+  const stuck = setTimeout(
+    () => restart("a file still waits in a top-level await, and newer ones wait for it"),
+    loadLimitMs,
+  );
+  void before.finally(() => clearTimeout(stuck));
   loading = before.then(() => reload(noticed, paths));
 }
 
