@@ -241,6 +241,7 @@ describe("a definition is refused", () => {
       { name: "x", input, nodes: deep },
       { name: "x", input, nodes: circular },
       JSON.parse('{"name":"x","__proto__":{"polluted":1},"nodes":[]}'),
+      { name: "x", input, nodes: [{ ...load, as: "__proto__" }] },
       { name: "x", input, nodes: [{ ...load, with: JSON.parse('{"__proto__":"$.orderId"}') }] },
       { name: "x", input, nodes: [{ ...load, with: { orderId: "$.constructor.constructor('return 1')()" } }] },
       { name: "x", input, nodes: [{ ...load, with: { orderId: "$.__proto__.polluted" } }] },

@@ -14,7 +14,10 @@ const Path = z
 const Literal = z.union([z.string(), z.number(), z.boolean(), z.null()]);
 const Name = z.string().min(1).max(100);
 const Id = Name.regex(/^[A-Za-z_][A-Za-z0-9_-]*$/, "use letters, digits, _ and -");
-const Key = Name.regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "use letters, digits and _");
+const Key = Name.regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "use letters, digits and _").refine(
+  (name) => !forbidden.has(name),
+  "this is no name for a key",
+);
 /** A key of an input: where its value comes from. */
 const Mapping = z.record(Key, z.union([Path, z.strictObject({ value: z.json() })]));
 const Ms = z.int().min(0).max(31_536_000_000);
