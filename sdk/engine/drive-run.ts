@@ -3,10 +3,11 @@ import { type ErrorShape, TsdevError } from "../errors.ts";
 import type { Scope } from "../workflows/definition.ts";
 import { canceledShape } from "./acts.ts";
 import { compensate } from "./compensate.ts";
-import { Canceled, type Drive, RunFailure, Stopped } from "./drive.ts";
+import type { Drive } from "./drive.ts";
 import { executeBody } from "./execute-body.ts";
 import { maxDeaths } from "./history.ts";
 import { RunScope } from "./run-scope.ts";
+import { Canceled, RunFailure, Stopped } from "./stops.ts";
 
 export type Outcome =
   | { readonly state: "done"; readonly output: Scope }

@@ -1,16 +1,17 @@
-// Drive: one run in the hands of this worker: its lease, its journal, what it waits for, and whether it must stop.
+// Drive: one run in the hands of this worker: its lease, what it waits for, and whether it must stop.
 // Invariants:
-// 1. Rows get their numbers here, in the order in which they are committed; after a failed write nothing is written.
-// 2. `busy` counts the branches that do something. At zero, with waits left, the run is given up: its waits are stored,
+// 1. `busy` counts the branches that do something. At zero, with waits left, the run is given up: its waits are stored,
 //    its lease is free and this object is garbage. Nothing that happened meanwhile is missed: the change is refused when
 //    the run was signaled after the last look.
-// 3. A branch that is woken counts as busy from that moment, and the last branch of a join passes its count to the join.
+// 2. A branch that is woken counts as busy from that moment, and the last branch of a join passes its count to the join.
 import type { Span } from "@opentelemetry/api";
-import { TsdevError } from "../errors.ts";
+import type { TsdevError } from "../errors.ts";
 import type { NodeCode, Scope as Values } from "../workflows/definition.ts";
 import type { Wait } from "./engine.ts";
 import type { History } from "./history.ts";
+import { JournalWriter } from "./journal-writer.ts";
 import type { ActRequest, Change, Lease, OpenWait, Row, RunStore, StoredRun } from "./run-store.ts";
+import { Abandoned, Canceled, type Group, RunFailure, reasonOf, Stopped } from "./stops.ts";
 
 /** Waits that are over so soon are not worth giving the run up for, milliseconds. */
 const shortMs = 1_000;
@@ -23,49 +24,6 @@ const lingerMsPerRow = 0.1;
 const lingerRows = 500;
 /** The longest time that a timer of Node can take, milliseconds. */
 const longestTimerMs = 2_147_483_647;
-
-/** The run is stopped between two nodes: it is paused, or goes on elsewhere because this engine closes. */
-export class Stopped extends Error {
-  readonly why: "paused" | "handed over";
-  constructor(why: "paused" | "handed over") {
-    super(`the run is ${why}`);
-    this.why = why;
-  }
-}
-
-/** Somebody canceled the run. */
-export class Canceled extends Error {
-  readonly reason: string;
-  constructor(reason: string) {
-    super(reason);
-    this.reason = reason;
-  }
-}
-
-/** A branch is left because the one beside it failed. */
-export class Abandoned extends Error {}
-
-/** A node failed for good: the run fails with this error, unless the item it is in is collected. */
-export class RunFailure extends Error {
-  readonly error: TsdevError;
-  constructor(error: TsdevError) {
-    super(error.message, { cause: error });
-    this.error = error;
-  }
-}
-
-/** Branches that end together when one of them fails. */
-export class Group {
-  readonly around: Group | undefined;
-  failed = false;
-  constructor(around: Group | undefined) {
-    this.around = around;
-  }
-
-  get abandoned(): boolean {
-    return this.failed || (this.around?.abandoned ?? false);
-  }
-}
 
 interface Waiter {
   readonly wait: Wait;
@@ -121,13 +79,10 @@ export class Drive {
   /** When a run that was given up is due; null: when something happens. */
   dueAt: Date | null = null;
   #giveUp!: () => void;
-  readonly #onRow: () => void;
-  #seq: number;
+  readonly #journal: JournalWriter;
   #signals: number;
   #stopped: Error | undefined;
   #hard = false;
-  #broken: Error | undefined;
-  #gate: Promise<unknown> | undefined;
   #busy = 1;
   #givingUp = false;
   #idleSince = 0;
@@ -151,8 +106,14 @@ export class Drive {
     this.received = parts.history?.eventIds() ?? [];
     this.children = new Set(parts.history?.openChildren());
     if (parts.history?.failing) this.#over = "failed";
-    this.#onRow = parts.onRow;
-    this.#seq = parts.seq;
+    const onBroken = (error: Error) => this.stop(error, true);
+    this.#journal = new JournalWriter({
+      store: parts.store,
+      lease: this.lease,
+      seq: parts.seq,
+      onRow: parts.onRow,
+      onBroken,
+    });
     this.#signals = parts.run.signals;
     this.givenUp = new Promise((resolve) => {
       this.#giveUp = resolve;
@@ -244,54 +205,12 @@ export class Drive {
 
   /** Writes a row and gives its number, at once when it is written already. */
   append(row: Omit<Row, "seq">): number | Promise<number> {
-    if (this.#gate) return this.#gate.then(() => this.append(row));
-    if (this.#broken) throw this.#broken;
-    // Own keys only, since a present `output` means one.
-    const numbered = { ...row, seq: ++this.#seq };
-    const written = this.store.append(this.lease, numbered);
-    if (!written) {
-      this.#onRow();
-      return numbered.seq;
-    }
-    return written.then(
-      () => {
-        this.#onRow();
-        return numbered.seq;
-      },
-      (error) => this.#fail(error),
-    );
+    return this.#journal.append(row);
   }
 
   /** A change whose rows are written only if it is. With `ifSignals` it may be refused; then nothing is numbered. */
-  async change(rows: readonly Omit<Row, "seq">[], change: Omit<Change, "rows">): Promise<"done" | "signaled"> {
-    while (this.#gate) await this.#gate;
-    if (this.#broken) throw this.#broken;
-    const numbered = rows.map((row, index) => ({ ...row, seq: this.#seq + 1 + index }));
-    const changing = this.store.change(this.lease, { ...change, rows: numbered });
-    const gate = changing.then(
-      () => {},
-      () => {},
-    );
-    this.#gate = gate;
-    try {
-      const outcome = await changing;
-      if (outcome === "done") {
-        this.#seq += rows.length;
-        this.#onRow();
-      }
-      return outcome;
-    } catch (error) {
-      return this.#fail(error);
-    } finally {
-      this.#gate = undefined;
-    }
-  }
-
-  /** Whatever the store throws: the run is not over, another worker carries it on. */
-  #fail(error: unknown): never {
-    this.#broken ??= error instanceof Error ? error : new Error(String(error));
-    this.stop(this.#broken, true);
-    throw this.#broken;
+  change(rows: readonly Omit<Row, "seq">[], change: Omit<Change, "rows">): Promise<"done" | "signaled"> {
+    return this.#journal.change(rows, change);
   }
 
   /** Looks at what was done from outside, and has every wait checked again. Once more for what came meanwhile. */
@@ -407,7 +326,7 @@ export class Drive {
 
   #linger(): void {
     if (this.#lingering) return;
-    const lingerMs = this.#seq < lingerRows ? 0 : this.#seq * lingerMsPerRow;
+    const lingerMs = this.#journal.seq < lingerRows ? 0 : this.#journal.seq * lingerMsPerRow;
     const leftMs = this.#idleSince + lingerMs - performance.now();
     if (leftMs <= 0) return void this.#tryToGiveUp();
     this.#lingering = setTimeout(() => {
@@ -468,10 +387,4 @@ export class Drive {
     await this.append({ type: "step.failed", node: path, data: { error: error.toJSON() } });
     throw new RunFailure(error);
   }
-}
-
-/** What the signal of a step gives. */
-function reasonOf(stopped: Error): Error {
-  if (!(stopped instanceof Canceled)) return stopped;
-  return new TsdevError("canceled", { message: `the run was canceled: ${stopped.reason}`, fix: "start another run" });
 }

@@ -3,11 +3,12 @@
 import { TsdevError } from "../errors.ts";
 import type { EachIr, MatchIr, NodeIr, ParallelIr, RepeatIr, WhenIr } from "../ir/ir.ts";
 import type { Collected } from "../workflows/definition.ts";
-import { type Drive, Group, RunFailure } from "./drive.ts";
+import type { Drive } from "./drive.ts";
 import { executeLeaf, nodeFailed } from "./execute-leaf.ts";
 import { executeApprove, executeCall, executeSleep, executeWaitFor, pause, pauseIsOver } from "./execute-wait.ts";
 import { Later, RunScope } from "./run-scope.ts";
 import type { Stored } from "./run-store.ts";
+import { Group, RunFailure } from "./stops.ts";
 
 /** Where a body is: what its paths begin with, and whose failure ends it. */
 export interface Place {

@@ -34,10 +34,11 @@ import {
 } from "../semantic-conventions.ts";
 import { failSpan, inSpan, startSpan, withSpan } from "../spans.ts";
 import type { NodeCode, Scope } from "../workflows/definition.ts";
-import { Abandoned, type Drive, RunFailure } from "./drive.ts";
+import type { Drive } from "./drive.ts";
 import type { Place } from "./execute-body.ts";
 import type { Past } from "./history.ts";
 import { addedKeys, type RunScope, readInput, trackReads } from "./run-scope.ts";
+import { Abandoned, RunFailure } from "./stops.ts";
 
 /** A step that takes longer says that it has begun, milliseconds. */
 const slowMs = 250;

@@ -12,13 +12,14 @@ import {
 } from "../semantic-conventions.ts";
 import { inSpan } from "../spans.ts";
 import type { Approval } from "../workflows/definition.ts";
-import { type Drive, RunFailure } from "./drive.ts";
+import type { Drive } from "./drive.ts";
 import { endStates } from "./engine.ts";
 import type { Place } from "./execute-body.ts";
 import { nodeFailed } from "./execute-leaf.ts";
 import type { Past } from "./history.ts";
 import { type RunScope, readInput } from "./run-scope.ts";
 import type { OpenWait, StoredRun } from "./run-store.ts";
+import { RunFailure } from "./stops.ts";
 
 type MaybePromise = Promise<void> | undefined;
 

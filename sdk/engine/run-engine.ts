@@ -13,7 +13,6 @@ import type { WorkflowInput, WorkflowOutput } from "../workflows/workflow.ts";
 import { answeredOtherwise, answerRun, cancelRun, isSameAnswer, pauseRun, resumeRun, retryRun } from "./acts.ts";
 import { Beginnings } from "./beginnings.ts";
 import { dispatchEvents } from "./dispatch-events.ts";
-import { Stopped } from "./drive.ts";
 import {
   type Engine,
   type ExecuteOptions,
@@ -37,6 +36,7 @@ import {
   type StoredRun,
 } from "./run-store.ts";
 import { ServedWorkflows } from "./served-workflows.ts";
+import { Stopped } from "./stops.ts";
 import { type Driven, Worker } from "./worker.ts";
 
 export interface RunEngineParts {

@@ -2,7 +2,7 @@
 // whoever waits when a run has come to rest.
 import type { Log } from "../log.ts";
 import type { NodeCode } from "../workflows/definition.ts";
-import { type BegunChild, Drive, Stopped } from "./drive.ts";
+import { type BegunChild, Drive } from "./drive.ts";
 import { driveRun, type Outcome } from "./drive-run.ts";
 import { endStates } from "./engine.ts";
 import type { Followers } from "./follow-run.ts";
@@ -10,6 +10,7 @@ import { History } from "./history.ts";
 import { inRunSpan, openRunSpan, type RunSpan } from "./run-span.ts";
 import { type ClaimedRun, type Lease, LeaseLost, type RunStore, type StoredRun } from "./run-store.ts";
 import type { ServedWorkflows } from "./served-workflows.ts";
+import { Stopped } from "./stops.ts";
 
 /** A run that this process drives. */
 export interface Driven {
