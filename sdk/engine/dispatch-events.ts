@@ -9,7 +9,7 @@ import type { RunStore } from "./run-store.ts";
 
 const batch = 100;
 
-export async function dispatchEvents(engine: Engine, store: RunStore, registry: Registry, log: Log): Promise<void> {
+async function dispatchEvents(engine: Engine, store: RunStore, registry: Registry, log: Log): Promise<void> {
   const names = [...registry.events.keys()];
   if (names.length === 0) return;
   for (;;) {
@@ -32,5 +32,55 @@ export async function dispatchEvents(engine: Engine, store: RunStore, registry: 
       await store.dispatched([event.id]);
     }
     if (events.length < batch) return;
+  }
+}
+
+/** Dispatches what was published for the triggers of a registry, never twice at once. */
+export class Dispatcher {
+  readonly #engine: Engine;
+  readonly #store: RunStore;
+  readonly #log: Log;
+  #registry: Registry | undefined;
+  #dispatching: Promise<void> | undefined;
+  #again = false;
+  #closing = false;
+
+  constructor(engine: Engine, store: RunStore, log: Log) {
+    this.#engine = engine;
+    this.#store = store;
+    this.#log = log;
+  }
+
+  /** From now on the events of this registry are dispatched here. */
+  serve(registry: Registry): void {
+    this.#registry = registry;
+  }
+
+  beginNoMore(): void {
+    this.#closing = true;
+  }
+
+  async stopped(): Promise<void> {
+    await this.#dispatching;
+  }
+
+  /** Looks whether something is to be dispatched; once more when it is looking already. */
+  look(): void {
+    const registry = this.#registry;
+    if (!registry || this.#closing) return;
+    if (this.#dispatching) {
+      this.#again = true;
+      return;
+    }
+    this.#dispatching = (async () => {
+      do {
+        this.#again = false;
+        await dispatchEvents(this.#engine, this.#store, registry, this.#log);
+      } while (this.#again && !this.#closing);
+    })()
+      .catch((error) => this.#log.warn("events could not be dispatched and are later", { error: String(error) }))
+      .finally(() => {
+        this.#dispatching = undefined;
+      });
   }
 }

@@ -12,7 +12,7 @@ import type { AnyEvent } from "../workflows/event.ts";
 import type { WorkflowInput, WorkflowOutput } from "../workflows/workflow.ts";
 import { answeredOtherwise, answerRun, cancelRun, isSameAnswer, pauseRun, resumeRun, retryRun } from "./acts.ts";
 import { Beginnings } from "./beginnings.ts";
-import { dispatchEvents } from "./dispatch-events.ts";
+import { Dispatcher } from "./dispatch-events.ts";
 import {
   type Engine,
   type ExecuteOptions,
@@ -62,11 +62,9 @@ export class RunEngine implements Engine {
   readonly #followers = new Followers();
   readonly #worker: Worker;
   readonly #beginnings: Beginnings;
+  readonly #dispatcher: Dispatcher;
   readonly #timers = new Set<NodeJS.Timeout>();
-  #registry: Registry | undefined;
   #stopTriggers: (() => Promise<void>) | undefined;
-  #dispatching: Promise<void> | undefined;
-  #dispatchAgain = false;
   #closing = false;
 
   constructor(parts: RunEngineParts) {
@@ -85,6 +83,7 @@ export class RunEngine implements Engine {
     });
     const { store, maxQueued } = parts;
     this.#beginnings = new Beginnings({ store, served: this.#served, worker: this.#worker, maxQueued });
+    this.#dispatcher = new Dispatcher(this, store, parts.log);
     this.#store.listen((notice) => this.#onNotice(notice));
     this.#every(parts.leaseMs / 3, () => this.#worker.renew());
     this.#every(Math.min(pollMs, parts.leaseMs / 2), () => this.#poll());
@@ -234,10 +233,10 @@ export class RunEngine implements Engine {
 
   async work(registry: Registry): Promise<number> {
     this.#served.register(registry);
-    this.#registry = registry;
+    this.#dispatcher.serve(registry);
     await this.#stopTriggers?.();
     this.#stopTriggers = await startTriggers(this, registry, { log: this.#log });
-    this.#dispatch();
+    this.#dispatcher.look();
     return this.#worker.scan();
   }
 
@@ -264,11 +263,12 @@ export class RunEngine implements Engine {
     this.#worker.takeNoMore();
     const limit = sleep(this.#parts.closeMs, undefined, { ref: false });
     this.#beginnings.beginNoMore();
+    this.#dispatcher.beginNoMore();
     await Promise.race([this.#stopTriggers?.(), limit]);
     await Promise.race([this.#beginnings.settled(), limit]);
     await this.#worker.stop(limit);
     for (const timer of this.#timers) clearInterval(timer);
-    await this.#dispatching;
+    await this.#dispatcher.stopped();
     await this.#worker.leave();
     await this.#store.close();
   }
@@ -324,32 +324,13 @@ export class RunEngine implements Engine {
     if (notice.kind === "run") {
       this.#followers.changed(notice.runId);
       this.#worker.look(notice.runId);
-    } else if (notice.kind === "event") this.#dispatch();
+    } else if (notice.kind === "event") this.#dispatcher.look();
     else this.#worker.scanSoon();
   }
 
   async #poll(): Promise<void> {
-    this.#dispatch();
+    this.#dispatcher.look();
     await this.#worker.scan();
-  }
-
-  #dispatch(): void {
-    const registry = this.#registry;
-    if (!registry || this.#closing) return;
-    if (this.#dispatching) {
-      this.#dispatchAgain = true;
-      return;
-    }
-    this.#dispatching = (async () => {
-      do {
-        this.#dispatchAgain = false;
-        await dispatchEvents(this, this.#store, registry, this.#log);
-      } while (this.#dispatchAgain && !this.#closing);
-    })()
-      .catch((error) => this.#log.warn("events could not be dispatched and are later", { error: String(error) }))
-      .finally(() => {
-        this.#dispatching = undefined;
-      });
   }
 
   async #prune(): Promise<void> {

@@ -1,5 +1,5 @@
-// Stops: why a branch of a run goes on no further, as errors that the engine throws and catches itself, and which branches
-// end together.
+// Stops: why a branch of a run goes on no further, as errors that only the engine throws and catches, and which ones end
+// together.
 import { TsdevError } from "../errors.ts";
 
 /** The run is stopped between two nodes: it is paused, or goes on elsewhere because this engine closes. */
