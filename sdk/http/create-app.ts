@@ -42,7 +42,7 @@ export interface AppOptions<
   authenticate?: Authenticate;
   /** Which procedures `/rpc` calls. Default: all. Those with a route of their own keep it either way. */
   rpc?: boolean | ((procedure: AnyProcedure) => boolean);
-  /** Who may start runs and look at them. Default: open. */
+  /** Who may start runs and look at them. Default: authenticated where there is `authenticate`, else open. */
   runs?: Access;
   /** Who may cancel, pause, resume, retry and rerun runs, answer approvals and publish events. Default: authenticated. */
   control?: Access;
@@ -76,7 +76,11 @@ export function createApp<const P extends readonly AnyProcedure[] = [], const W 
   // Without a registry only what is listed is served, and not what the workflows use of it.
   const procedures = options.registry ? registry.procedures : byName("procedures", options.procedures ?? []);
   const workflows = options.registry ? registry.workflows : byName("workflows", options.workflows ?? []);
-  const { runs = "open", control = "authenticated", maxBodyBytes: maxBytes = 1024 * 1024 } = options;
+  const {
+    runs = options.authenticate ? "authenticated" : "open",
+    control = "authenticated",
+    maxBodyBytes: maxBytes = 1024 * 1024,
+  } = options;
   let engine: Promise<Engine> | undefined = options.engine && Promise.resolve(options.engine);
   const app = new Hono();
   const log = createLog({ component: "tsdev-http" });

@@ -202,6 +202,7 @@ export function richApp(engine: Engine) {
     events: [paid],
     publishOverHttp: true,
     engine,
+    runs: "open",
     authenticate: (request) => {
       const token = /^Bearer (.+)$/.exec(request.headers.get("authorization") ?? "")?.[1];
       if (token === undefined) return undefined;

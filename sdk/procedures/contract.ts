@@ -9,7 +9,7 @@ export async function checkContract<S extends z.ZodType>(
   what: string,
   code: Extract<ErrorCode, "invalid_input" | "invalid_output"> = "invalid_input",
 ): Promise<z.output<S>> {
-  const parsed = await parse(schema, value);
+  const parsed = await parse(schema, value, what, code);
   if (parsed.success) return parsed.data;
   const [first, ...others] = parsed.error.issues;
   const path = first?.path.map(String).join(".") ?? "";
@@ -27,11 +27,15 @@ export async function checkContract<S extends z.ZodType>(
 const asynchronous = new WeakSet<z.ZodType>();
 
 /** At once where the contract allows it: a promise for each part of a value costs more than checking it. */
-function parse<S extends z.ZodType>(schema: S, value: unknown) {
+function parse<S extends z.ZodType>(schema: S, value: unknown, what: string, code: ErrorCode) {
   if (asynchronous.has(schema)) return schema.safeParseAsync(value);
   try {
     return schema.safeParse(value);
   } catch (error) {
+    // The stack has an end, and a recursive contract goes as deep as the value does.
+    if (error instanceof RangeError) {
+      throw new TsdevError(code, { message: `${what} is nested too deeply`, fix: "nest it less", cause: error });
+    }
     if (!(error instanceof z.core.$ZodAsyncError)) throw error;
     asynchronous.add(schema);
     return schema.safeParseAsync(value);

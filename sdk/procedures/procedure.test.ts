@@ -73,3 +73,10 @@ describe("a procedure", () => {
     expect(here.source?.line).toBe(Number(/:(\d+):\d+/.exec(new Error("x").stack?.split("\n")[1] ?? "")?.[1]) - 2);
   });
 });
+
+test("a value that is nested deeper than can be checked is invalid input, and no fault of ours", async () => {
+  const Tree: z.ZodType = z.object({ kid: z.lazy(() => Tree).optional() });
+  const grow = procedure({ name: "grow", input: Tree, output: z.void(), handler: () => {} });
+  const deep = JSON.parse(`${'{"kid":'.repeat(50_000)}{}${"}".repeat(50_000)}`);
+  await expect(call(grow, deep)).rejects.toMatchObject({ code: "invalid_input", message: /nested too deeply/ });
+});
