@@ -7,37 +7,22 @@ import type { Log } from "../log.ts";
 import { checkContract } from "../procedures/contract.ts";
 import type { Registry } from "../registry.ts";
 import { startTriggers } from "../triggers/start-triggers.ts";
-import type { AnyWorkflow, Scope } from "../workflows/definition.ts";
+import type { AnyWorkflow } from "../workflows/definition.ts";
 import type { AnyEvent } from "../workflows/event.ts";
 import type { WorkflowInput, WorkflowOutput } from "../workflows/workflow.ts";
 import { answeredOtherwise, answerRun, cancelRun, isSameAnswer, pauseRun, resumeRun, retryRun } from "./acts.ts";
 import { Beginnings } from "./beginnings.ts";
 import { Dispatcher } from "./dispatch-events.ts";
-import {
-  type Engine,
-  type ExecuteOptions,
-  endStates,
-  type RunFilter,
-  type RunStatus,
-  type StartOptions,
-} from "./engine.ts";
+import { type EndOfRunParts, endOfRun } from "./end-of-run.ts";
+import type { Engine, ExecuteOptions, RunFilter, RunStatus, StartOptions } from "./engine.ts";
 import { Followers, followRun } from "./follow-run.ts";
 import { History } from "./history.ts";
-import { databaseAway, handedOver, noRun } from "./run-errors.ts";
+import { noRun } from "./run-errors.ts";
 import type { RunEvent } from "./run-event.ts";
 import { statusOf } from "./run-status.ts";
-import {
-  type Act,
-  type ActView,
-  LeaseLost,
-  type NewRun,
-  type Notice,
-  type RunStore,
-  type StoredRun,
-} from "./run-store.ts";
+import type { Act, ActView, NewRun, Notice, RunStore } from "./run-store.ts";
 import { ServedWorkflows } from "./served-workflows.ts";
-import { Stopped } from "./stops.ts";
-import { type Driven, Worker } from "./worker.ts";
+import { Worker } from "./worker.ts";
 
 export interface RunEngineParts {
   store: RunStore;
@@ -65,6 +50,7 @@ export class RunEngine implements Engine {
   readonly #dispatcher: Dispatcher;
   readonly #timers = new Set<NodeJS.Timeout>();
   #stopTriggers: (() => Promise<void>) | undefined;
+  readonly #ending: EndOfRunParts;
   #closing = false;
 
   constructor(parts: RunEngineParts) {
@@ -84,6 +70,7 @@ export class RunEngine implements Engine {
     const { store, maxQueued } = parts;
     this.#beginnings = new Beginnings({ store, served: this.#served, worker: this.#worker, maxQueued });
     this.#dispatcher = new Dispatcher(this, store, parts.log);
+    this.#ending = { store, worker: this.#worker, followers: this.#followers, isClosing: () => this.#closing };
     this.#store.listen((notice) => this.#onNotice(notice));
     this.#every(parts.leaseMs / 3, () => this.#worker.renew());
     this.#every(Math.min(pollMs, parts.leaseMs / 2), () => this.#poll());
@@ -103,7 +90,7 @@ export class RunEngine implements Engine {
     signal?.addEventListener("abort", giveUp, { once: true });
     if (signal?.aborted) giveUp();
     try {
-      return (await this.#end(run.id, driven, signal)) as WorkflowOutput<W>;
+      return (await endOfRun(this.#ending, run.id, driven, signal)) as WorkflowOutput<W>;
     } finally {
       signal?.removeEventListener("abort", giveUp);
     }
@@ -278,36 +265,6 @@ export class RunEngine implements Engine {
     if (run && run.parent !== null) await this.#store.wake([run.parent]);
   }
 
-  /** Waits for the end of a run, wherever it is driven. */
-  async #end(runId: string, driven: Driven | undefined, signal?: AbortSignal): Promise<Scope> {
-    let here = driven;
-    for (let wait = 20; ; wait = Math.min(wait * 2, 500)) {
-      if (here) {
-        try {
-          const outcome = await here.ended;
-          if (outcome.state === "done") return outcome.output;
-          if ("error" in outcome) throw outcome.error;
-        } catch (error) {
-          if (TsdevError.is(error)) throw error;
-          if (!(error instanceof LeaseLost || error instanceof Stopped)) {
-            throw databaseAway(`run "${runId}" stopped and is carried on later`, error);
-          }
-        }
-        wait = 20;
-      }
-      if (this.#closing) throw handedOver(runId);
-      const changed = this.#followers.next(runId, wait);
-      const run = await this.#store.find(runId);
-      if (!run) throw noRun(runId);
-      if (run.state === "done") return run.output as Scope;
-      if (endStates.has(run.state)) throw fromShape(run);
-      here = this.#worker.get(runId);
-      if (!here) await changed;
-      here = this.#worker.get(runId);
-      if (signal?.aborted && !here && this.#closing) throw handedOver(runId);
-    }
-  }
-
   async #act<T>(runId: string, decide: (view: ActView) => { act?: Act; result: T }): Promise<T> {
     const outcome = await this.#store.act(runId, (view) => {
       const { act, result } = decide(view);
@@ -358,9 +315,4 @@ function canceledBy(workflow: string, signal: AbortSignal): TsdevError {
     message: `a run of workflow "${workflow}" was canceled before it began: ${reasonOf(signal)}`,
     fix: "start it again",
   });
-}
-
-function fromShape(run: StoredRun): TsdevError {
-  const shape = run.error ?? { code: "run_failed" as const, message: "the run failed", fix: "look at its trace" };
-  return new TsdevError(shape.code, shape);
 }
