@@ -131,8 +131,8 @@ export interface Engine {
    * the nodes after it are forgotten. Throws `conflict` when it has not ended or was compensated, `not_found`.
    */
   retry(runId: string, options?: { from?: string }): Promise<void>;
-  /** A new run with the same workflow and input. Throws `not_found`. */
-  rerun(runId: string, options?: { runId?: string }): Promise<{ runId: string }>;
+  /** A new run with the same workflow and input, on behalf of `principal`, else of whom the first was for. Throws `not_found`. */
+  rerun(runId: string, options?: { runId?: string; principal?: Principal }): Promise<{ runId: string }>;
   /**
    * Works: carries on runs of these workflows whose worker died, takes queued ones, wakes waiting ones, dispatches events
    * to triggers and fires crons, from now on. Returns how many runs it took at once.

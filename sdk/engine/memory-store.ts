@@ -260,8 +260,10 @@ export class MemoryStore implements RunStore {
     return this.#entries.get(runId)?.answers.get(node);
   }
 
-  async openWait({ runId }: Lease, wait: OpenWait): Promise<void> {
-    this.#entries.get(runId)?.waits.set(wait.node, wait);
+  async openWait({ runId, epoch }: Lease, wait: OpenWait): Promise<void> {
+    const entry = this.#entries.get(runId);
+    if (entry?.run.epoch !== epoch) throw new LeaseLost(runId);
+    entry.waits.set(wait.node, wait);
   }
 
   async wake(runIds: readonly string[]): Promise<void> {

@@ -5,6 +5,7 @@ import type { z } from "zod";
 import { TsdevError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { checkContract } from "../procedures/contract.ts";
+import type { Principal } from "../procedures/procedure.ts";
 import type { Registry } from "../registry.ts";
 import { startTriggers } from "../triggers/start-triggers.ts";
 import type { AnyWorkflow } from "../workflows/definition.ts";
@@ -204,16 +205,22 @@ export class RunEngine implements Engine {
     await this.#act(runId, retryRun(options.from ?? null));
   }
 
-  async rerun(runId: string, options: { runId?: string } = {}): Promise<{ runId: string }> {
+  async rerun(runId: string, options: { runId?: string; principal?: Principal } = {}): Promise<{ runId: string }> {
     const run = await this.#store.find(runId);
     if (!run) throw noRun(runId);
     const origin = { kind: "rerun", id: runId } as const;
-    const principal = run.principal ?? undefined;
+    const principal = options.principal ?? run.principal ?? undefined;
     const workflow = this.#served.get(run.workflow);
     const more = { origin, ...(options.runId ? { runId: options.runId } : {}), ...(principal ? { principal } : {}) };
     if (workflow) return this.start(workflow, run.input as never, more);
     // Without its code it is queued for whoever has it.
-    const again: NewRun = { ...run, id: options.runId ?? randomUUID(), origin, parent: null };
+    const again: NewRun = {
+      ...run,
+      id: options.runId ?? randomUUID(),
+      origin,
+      parent: null,
+      principal: principal ?? null,
+    };
     await this.#store.begin(again, { take: false, delayMs: 0 });
     return { runId: again.id };
   }

@@ -211,6 +211,16 @@ export function runStoreContract(open: (leaseMs: number) => Promise<RunStore>): 
     expect(view).toEqual([0, 0]);
   });
 
+  test("a stale worker cannot open again what another has closed", async () => {
+    const [a, b] = [await open(60_000), await open(60_000)];
+    const stale = await begin(a);
+    await a.release([stale]);
+    await b.claim([stale.runId]);
+    const wait = { kind: "approval", node: "ask" } as const;
+    await expect(a.openWait(stale, wait)).rejects.toThrow(LeaseLost);
+    expect(await b.act(stale.runId, ({ openWaits }) => ({ result: openWaits.length }))).toBe(0);
+  });
+
   test("an event is published once, found by name and key, and wakes who waits for it", async () => {
     const [a, b] = [await open(60_000), await open(60_000)];
     const name = unique();

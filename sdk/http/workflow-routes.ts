@@ -166,9 +166,13 @@ export function mountWorkflows(app: Hono, parts: WorkflowRouteParts): void {
   });
 
   app.post("/workflows/:name/runs/:id/rerun", async (c) => {
-    const { engine, workflow, run } = await controlled(c, "running a run again");
+    const { engine, workflow, run, principal } = await controlled(c, "running a run again");
     const asked = await bodyOf(c, runContracts.rerun);
-    const { runId } = await engine.rerun(run.runId, asked.runId === undefined ? {} : { runId: asked.runId });
+    // Whoever asks acts for himself, and never as the one who began the first run.
+    const { runId } = await engine.rerun(run.runId, {
+      ...(asked.runId === undefined ? {} : { runId: asked.runId }),
+      ...(principal ? { principal } : {}),
+    });
     return c.json({ runId }, 202, { location: locationOf(workflow, runId) });
   });
 

@@ -1,6 +1,6 @@
 // Waits: what runs wait for, in rows that others find, and how they are woken. A wait is a row before it is a run's state,
 // so that who publishes meanwhile sees it; a run is never woken too little, and too often does no harm.
-import type { Answer, Lease, OpenWait, PublishedEvent } from "../run-store.ts";
+import { type Answer, type Lease, LeaseLost, type OpenWait, type PublishedEvent } from "../run-store.ts";
 import type { Connection } from "./connection.ts";
 import type { Notices } from "./notices.ts";
 import * as sql from "./statements.ts";
@@ -14,17 +14,21 @@ export class Waits {
     this.#notices = notices;
   }
 
-  async open({ runId }: Lease, wait: OpenWait): Promise<void> {
+  /** Throws LeaseLost: a stale worker must not open again what another has closed. */
+  async open({ runId, epoch }: Lease, wait: OpenWait): Promise<void> {
     const [event, key, child] =
       wait.kind === "event"
         ? [wait.event, wait.key ?? null, null]
         : [null, null, wait.kind === "run" ? wait.runId : null];
-    await this.#db.result(
+    const result = await this.#db.result(
       "wait",
-      `INSERT INTO tsdev.waits (run_id, node, kind, event, key, child) VALUES ($1, $2, $3, $4, $5, $6)
+      `INSERT INTO tsdev.waits (run_id, node, kind, event, key, child)
+       SELECT id, $2, $3, $4, $5, $6
+         FROM (SELECT id FROM tsdev.runs WHERE id = $1 AND lease_epoch = $7 AND state = 'running' FOR SHARE) held
        ON CONFLICT (run_id, node) DO UPDATE SET kind = $3, event = $4, key = $5, child = $6`,
-      [runId, wait.node, wait.kind, event, key, child],
+      [runId, wait.node, wait.kind, event, key, child, epoch],
     );
+    if (result.rowCount === 0) throw new LeaseLost(runId);
   }
 
   async wake(runIds: readonly string[]): Promise<void> {
