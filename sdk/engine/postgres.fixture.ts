@@ -56,10 +56,14 @@ export async function startPostgres(): Promise<PostgresFixture> {
     }
   }
 
-  async function end(signal: NodeJS.Signals): Promise<void> {
+  /** Sends the signals one after the other, each when the one before has not ended it within two seconds. */
+  async function end(...signals: NodeJS.Signals[]): Promise<void> {
     if (server.exitCode !== null) return;
     const ended = new Promise((resolve) => server.once("exit", resolve));
-    server.kill(signal);
+    for (const signal of signals) {
+      server.kill(signal);
+      await Promise.race([ended, sleep(2_000, undefined, { ref: false })]);
+    }
     await ended;
   }
 
@@ -80,7 +84,9 @@ export async function startPostgres(): Promise<PostgresFixture> {
       server = await start();
     },
     stop: async () => {
-      await end("SIGINT");
+      // First wait for connections to leave: a pool says that it has ended before its sockets have, and one that is cut
+      // off then throws where nobody listens.
+      await end("SIGTERM", "SIGINT");
       await rm(folder, { recursive: true, force: true });
     },
   };
