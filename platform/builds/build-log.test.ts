@@ -27,8 +27,8 @@ test("every line is followed from the first on, and the end when it is finished"
   const followed = texts(logs, async () => done);
   for (let line = 0; line < 100; line++) await logs.write("dep_1", "stderr", `line ${line}`);
   await logs.write("dep_2", "stdout", "of another");
-  done = true;
   await logs.write("dep_1", "system", "last");
+  done = true;
   const all = await followed;
   expect(all).toHaveLength(102);
   expect(all.at(-1)).toBe("last");
