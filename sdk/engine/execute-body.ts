@@ -324,11 +324,14 @@ function executeRepeat(drive: Drive, node: RepeatIr, scope: RunScope, place: Pla
   })();
 }
 
-/** What stops the run goes before what fails it: a failure is in the journal and comes again. */
+/**
+ * What stops the run goes before what fails it: a failure is in the journal and comes again. Branches that have all
+ * finished are passed also by a stopped run, which reads on for the steps that it has to undo; what would begin refuses.
+ */
 function throwFirst(drive: Drive, settled: readonly PromiseSettledResult<unknown>[]): void {
-  if (drive.stopped) throw drive.stopped;
   const failures = settled.flatMap((result) => (result.status === "rejected" ? [result.reason] : []));
   if (failures.length === 0) return;
+  if (drive.stopped) throw drive.stopped;
   throw failures.find((error) => error instanceof RunFailure) ?? failures[0];
 }
 

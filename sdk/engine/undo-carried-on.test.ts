@@ -131,32 +131,46 @@ test("what finished at the same time is undone in the reverse of its order in th
   expect(paths["step.compensated"]).toEqual(paths["step.finished"]!.toReversed());
 });
 
-test("a run that was canceled while nobody had it ends no process that takes it up inside a list", async () => {
-  const napping = workflow("napping")
+const nap = { ms: 60_000 };
+const twoAtOnce = { concurrency: 2 };
+const nappingItems = {
+  "a list": workflow("napping")
     .input(Nothing)
     .each(
       "items",
       () => [0, 1],
-      (item) => item.step(work).compensate(undo).sleep("nap", { ms: 60_000 }),
-      {
-        concurrency: 2,
-      },
-    );
-  const options = { databaseUrl: postgres.url, leaseMs: 1_000, closeMs: 50, log: silent };
-  const first = await openEngine(options);
-  const { runId } = await first.start(napping, {});
-  for await (const { type } of first.events(runId)) if (type === "run.waiting") break;
-  await first.close();
-  const second = await openEngine(options);
-  await second.cancel(runId);
-  await second.work(createRegistry([napping]));
-  const types: string[] = [];
-  // An unhandled rejection fails the test.
-  for await (const { type } of second.events(runId)) types.push(type);
-  await second.close();
-  expect(types.filter((type) => type === "step.compensated")).toHaveLength(2);
-  expect(types.at(-1)).toBe("run.canceled");
-});
+      (item) => item.step(work).compensate(undo).sleep("nap", nap),
+      twoAtOnce,
+    ),
+  "a list of parallel branches": workflow("napping-parallel")
+    .input(Nothing)
+    .each(
+      "items",
+      () => [0, 1],
+      (item) => item.parallel([left, right]).step(work).compensate(undo).sleep("nap", nap),
+      twoAtOnce,
+    ),
+};
+
+test.each(Object.entries(nappingItems))(
+  "a run that was canceled while nobody had it undoes all and ends no process that takes it up inside %s",
+  async (_what, napping) => {
+    const options = { databaseUrl: postgres.url, leaseMs: 1_000, closeMs: 50, log: silent };
+    const first = await openEngine(options);
+    const { runId } = await first.start(napping as never, {} as never);
+    for await (const { type } of first.events(runId)) if (type === "run.waiting") break;
+    await first.close();
+    const second = await openEngine(options);
+    await second.cancel(runId);
+    await second.work(createRegistry([napping as never]));
+    const types: string[] = [];
+    // An unhandled rejection fails the test.
+    for await (const { type } of second.events(runId)) types.push(type);
+    await second.close();
+    expect(types.filter((type) => type === "step.compensated")).toHaveLength(2);
+    expect(types.at(-1)).toBe("run.canceled");
+  },
+);
 
 test("a run that was given up stays so when the worker that undid it dies too", () => {
   const died = { type: "run.resumed", node: null, data: { died: true } } as const;
