@@ -24,17 +24,15 @@ export interface Call {
   attributes: () => Attributes;
 }
 
+/** An entry of which no place is known. */
+export function entryIn(active: Context): Entry {
+  return { active, startedAt: 0, repeats: undefined, repeatsSeen: 0, site: undefined, entrySite: undefined };
+}
+
 /** Notes where a pool was asked; the call itself comes when the pool has a connection. */
 export function entered(tracer: LeanTracer, text: string | undefined, below: AnyFunction): Entry {
   const active = activeContext();
-  const entry: Entry = {
-    active,
-    startedAt: 0,
-    repeats: undefined,
-    repeatsSeen: 0,
-    site: undefined,
-    entrySite: undefined,
-  };
+  const entry = entryIn(active);
   const parent = trace.getSpan(active);
   if (parent instanceof UnsampledSpan) return entry;
   entry.startedAt = monotonic();
@@ -120,22 +118,27 @@ export function finished(span: RecordedSpan, error: unknown, describe: (error: o
   span.end();
 }
 
-/**
- * The promise that ends the span and is handed on in the place of `result`. A second reaction on `result` itself would
- * cut the app's stack, and make a rejection that nobody handles look like a handled one.
- */
+/** The promise that ends the span and is handed on in the place of `result`. */
 export function ended<T>(
   span: RecordedSpan,
   result: PromiseLike<T>,
   describe: (error: object) => PeerError,
 ): PromiseLike<T> {
+  return endedBy(result, (error) => finished(span, error, describe));
+}
+
+/**
+ * The promise that calls `end` and is handed on in the place of `result`. A second reaction on `result` itself would cut
+ * the app's stack, and make a rejection that nobody handles look like a handled one.
+ */
+export function endedBy<T>(result: PromiseLike<T>, end: (error: unknown) => void): PromiseLike<T> {
   return result.then(
     (value) => {
-      finished(span, undefined, describe);
+      end(undefined);
       return value;
     },
     (error: unknown) => {
-      finished(span, error, describe);
+      end(error);
       throw error;
     },
   );

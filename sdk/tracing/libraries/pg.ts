@@ -9,7 +9,6 @@ import {
 } from "@opentelemetry/instrumentation";
 import {
   ATTR_DB_NAMESPACE,
-  ATTR_DB_QUERY_TEXT,
   ATTR_DB_RESPONSE_STATUS_CODE,
   ATTR_DB_SYSTEM_NAME,
   ATTR_ERROR_TYPE,
@@ -20,9 +19,9 @@ import {
 import { activeContext, boundTo } from "../active-context.ts";
 import { callSiteKey, type RawFrame } from "../call-site.ts";
 import { monotonic } from "../clock.ts";
-import { noteSite, type SiteHolder } from "../site-policy.ts";
-import { RecordedSpan, UnsampledSpan, valueLimit } from "../span.ts";
+import { RecordedSpan, UnsampledSpan } from "../span.ts";
 import type { LeanTracer } from "../tracer.ts";
+import { begun, type Entry, endedBy, entered, entryIn } from "./client-span.ts";
 
 type Callback = (...args: unknown[]) => unknown;
 
@@ -54,11 +53,6 @@ interface Submittable {
   submit: unknown;
   callback?: unknown;
   once?(event: string | symbol, listener: (error?: unknown) => void): unknown;
-}
-
-/** A call of `pool.query` on its way to the client that will run it. */
-interface Entry extends SiteHolder {
-  readonly active: Context;
 }
 
 const patched = Symbol.for("tsdev.pg");
@@ -107,26 +101,15 @@ let arriving: Entry | undefined;
 
 function patchPool({ prototype }: PoolClass, tracer: LeanTracer): void {
   const { query, connect } = prototype;
-  const { callSites, sites } = tracer.source;
+  const { callSites } = tracer.source;
 
   prototype.query = function tracedPoolQuery(...args) {
     const active = activeContext();
     // The callback is the app's own code: it goes on in the app's context, not in that of the connection.
     const last = args.length - 1;
     if (typeof args[last] === "function") args[last] = boundTo(active, args[last] as Callback);
-    const entry = newEntry(active);
-    const parent = trace.getSpan(active);
-    if (!(parent instanceof UnsampledSpan)) {
-      entry.startedAt = monotonic();
-      const text = textOf(args[0]);
-      if (text !== undefined && sites.wants(entry, recorded(parent), text)) {
-        entry.site = callSites.capture(tracedPoolQuery);
-        entry.entrySite = active.getValue(callSiteKey) as RawFrame[] | undefined;
-        noteSite(entry);
-      }
-    }
     const outer = entering;
-    entering = entry;
+    entering = entered(tracer, textOf(args[0]), tracedPoolQuery);
     try {
       return query.apply(this, args);
     } finally {
@@ -150,7 +133,7 @@ function patchPool({ prototype }: PoolClass, tracer: LeanTracer): void {
       });
     }
     const active = activeContext();
-    const own = newEntry(active);
+    const own = entryIn(active);
     own.startedAt = monotonic();
     if (typeof callback !== "function") return checkedOut(tracer, this, own, connect.call(this));
     // Some libraries query later, out of reach of the caller's stack; it is seen only from here.
@@ -165,10 +148,6 @@ function patchPool({ prototype }: PoolClass, tracer: LeanTracer): void {
       }),
     );
   };
-}
-
-function newEntry(active: Context): Entry {
-  return { active, startedAt: 0, repeats: undefined, repeatsSeen: 0, site: undefined, entrySite: undefined };
 }
 
 function checkedOut(tracer: LeanTracer, pool: Pool, entry: Entry, result: unknown): unknown {
@@ -201,7 +180,7 @@ function failedCheckout(
     port: url ? Number(url.port) || undefined : options?.port,
     database: url?.pathname.slice(1) ?? options?.database,
   });
-  const span = begun(tracer, names.poolConnect, attributes, entry.active);
+  const span = connecting(tracer, names.poolConnect, attributes, entry.active);
   if (span) {
     span.startedAt = entry.startedAt || span.startedAt;
     span.site = entry.site;
@@ -212,36 +191,31 @@ function failedCheckout(
 
 function patchClient({ prototype }: ClientClass, tracer: LeanTracer): void {
   const { query, connect } = prototype;
-  const { callSites, sites } = tracer.source;
+  const { callSites } = tracer.source;
 
   prototype.query = function tracedQuery(...args) {
     const entry = arriving;
     arriving = undefined;
     const active = entry?.active ?? activeContext();
     const text = textOf(args[0]);
-    const parent = trace.getSpan(active);
+    // What nobody will see is not even named.
     const span =
-      parent instanceof UnsampledSpan
+      trace.getSpan(active) instanceof UnsampledSpan
         ? undefined
         : begun(
             tracer,
-            spanName(args[0], text, this.connectionParameters?.database),
-            queryAttributes(this, text),
-            active,
+            {
+              name: spanName(args[0], text, this.connectionParameters?.database),
+              text,
+              attributes: () => attributesOf(this.connectionParameters ?? {}),
+            },
+            tracedQuery,
+            entry,
+            this[checkoutSite],
           );
     if (!span) {
       if (!entry) bindCallback(args, active);
       return query.apply(this, args);
-    }
-    if (entry) {
-      span.repeats = entry.repeats;
-      span.repeatsSeen = entry.repeatsSeen;
-      span.site = entry.site;
-      span.entrySite = entry.entrySite;
-    } else if (text === undefined || sites.wants(span, recorded(parent), text)) {
-      span.site = callSites.capture(tracedQuery);
-      span.entrySite = (active.getValue(callSiteKey) as RawFrame[] | undefined) ?? this[checkoutSite];
-      noteSite(span);
     }
     const called = endInCallback(args, span, entry ? undefined : active);
     let result: unknown;
@@ -252,14 +226,14 @@ function patchClient({ prototype }: ClientClass, tracer: LeanTracer): void {
       throw error;
     }
     if (called) return result;
-    if (isPromise(result)) return ended(span, result);
+    if (isPromise(result)) return endedBy(result, (error) => finish(span, error));
     endWithStream(args[0], span);
     return result;
   };
 
   prototype.connect = function tracedConnect(callback) {
     const active = activeContext();
-    const span = begun(tracer, names.connect, attributesOf(this.connectionParameters ?? {}), active);
+    const span = connecting(tracer, names.connect, attributesOf(this.connectionParameters ?? {}), active);
     if (!span) return connect.call(this, callback && boundTo(active, callback));
     span.site = callSites.capture(tracedConnect);
     span.entrySite = active.getValue(callSiteKey) as RawFrame[] | undefined;
@@ -273,11 +247,16 @@ function patchClient({ prototype }: ClientClass, tracer: LeanTracer): void {
       );
     }
     const result = connect.call(this);
-    return isPromise(result) ? ended(span, result) : result;
+    return isPromise(result) ? endedBy(result, (error) => finish(span, error)) : result;
   };
 }
 
-function begun(tracer: LeanTracer, name: string, attributes: Attributes, active: Context): RecordedSpan | undefined {
+function connecting(
+  tracer: LeanTracer,
+  name: string,
+  attributes: Attributes,
+  active: Context,
+): RecordedSpan | undefined {
   if (isTracingSuppressed(active)) return undefined;
   const span = tracer.begin(name, SpanKind.CLIENT, attributes, trace.getSpan(active));
   return span instanceof RecordedSpan ? span : undefined;
@@ -300,12 +279,6 @@ function attributesOf({ host, port, database }: ConnectionParameters): Attribute
     // pg reads a port that is none as NaN.
     [ATTR_SERVER_PORT]: Number.isInteger(port) ? port : undefined,
   };
-}
-
-function queryAttributes(client: Client, text: string | undefined): Attributes {
-  const attributes = attributesOf(client.connectionParameters ?? {});
-  attributes[ATTR_DB_QUERY_TEXT] = text !== undefined && text.length > valueLimit ? text.slice(0, valueLimit) : text;
-  return attributes;
 }
 
 const operations = new Map<string, string>();
@@ -355,20 +328,6 @@ function endInCallback(args: unknown[], span: RecordedSpan, active: Context | un
   // The app's own object may be used again, so a copy is changed.
   else args[0] = Object.assign(Object.create(Object.getPrototypeOf(config) as object), config, { callback: ending });
   return true;
-}
-
-// One reaction, whose promise is the one that is handed on: a second one on the same promise would cut the app's stack.
-function ended(span: RecordedSpan, result: PromiseLike<unknown>): PromiseLike<unknown> {
-  return result.then(
-    (value) => {
-      finish(span, undefined);
-      return value;
-    },
-    (error: unknown) => {
-      finish(span, error);
-      throw error;
-    },
-  );
 }
 
 /** Cursors and streams tell by events when they are over. */
