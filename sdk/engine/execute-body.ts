@@ -8,7 +8,7 @@ import { executeLeaf, nodeFailed } from "./execute-leaf.ts";
 import { executeApprove, executeCall, executeSleep, executeWaitFor, pause, pauseIsOver } from "./execute-wait.ts";
 import { Later, RunScope } from "./run-scope.ts";
 import type { Stored } from "./run-store.ts";
-import { Group, RunFailure } from "./stops.ts";
+import { failureOf, Group, RunFailure } from "./stops.ts";
 
 /** Where a body is: what its paths begin with, and whose failure ends it. */
 export interface Place {
@@ -333,11 +333,4 @@ function throwFirst(drive: Drive, settled: readonly PromiseSettledResult<unknown
   if (failures.length === 0) return;
   if (drive.stopped) throw drive.stopped;
   throw failures.find((error) => error instanceof RunFailure) ?? failures[0];
-}
-
-/** A failure that the history knows. */
-export function failureOf(
-  shape: ConstructorParameters<typeof TsdevError>[1] & { code: TsdevError["code"] },
-): RunFailure {
-  return new RunFailure(new TsdevError(shape.code, shape));
 }

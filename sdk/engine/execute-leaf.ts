@@ -38,7 +38,7 @@ import type { Drive } from "./drive.ts";
 import type { Place } from "./execute-body.ts";
 import type { Past } from "./history.ts";
 import { addedKeys, type RunScope, readInput, trackReads } from "./run-scope.ts";
-import { Abandoned, RunFailure } from "./stops.ts";
+import { Abandoned, failureOf } from "./stops.ts";
 
 /** A step that takes longer says that it has begun, milliseconds. */
 const slowMs = 250;
@@ -72,7 +72,7 @@ export function executeLeaf(
     noteCompensable(drive, node, path, past.seq, scope);
     return;
   }
-  if (past?.failed) throw new RunFailure(new TsdevError(past.failed.code, past.failed));
+  if (past?.failed) throw failureOf(past.failed);
   return runLeaf(drive, node, around, scope, place, into, path, past);
 }
 

@@ -19,13 +19,13 @@ import { nodeFailed } from "./execute-leaf.ts";
 import type { Past } from "./history.ts";
 import { type RunScope, readInput } from "./run-scope.ts";
 import type { OpenWait, StoredRun } from "./run-store.ts";
-import { RunFailure } from "./stops.ts";
+import { failureOf, RunFailure } from "./stops.ts";
 
 type MaybePromise = Promise<void> | undefined;
 
 function pastOf(drive: Drive, path: string): Past | undefined {
   const past = drive.history?.of(path);
-  if (past?.failed) throw new RunFailure(new TsdevError(past.failed.code, past.failed));
+  if (past?.failed) throw failureOf(past.failed);
   return past;
 }
 

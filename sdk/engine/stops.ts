@@ -1,6 +1,6 @@
 // Stops: why a branch of a run goes on no further, as errors that only the engine throws and catches, and which ones end
 // together.
-import { TsdevError } from "../errors.ts";
+import { type ErrorShape, TsdevError } from "../errors.ts";
 
 /** The run is stopped between two nodes: it is paused, or goes on elsewhere because this engine closes. */
 export class Stopped extends Error {
@@ -30,6 +30,11 @@ export class RunFailure extends Error {
     super(error.message, { cause: error });
     this.error = error;
   }
+}
+
+/** A failure that the history knows. */
+export function failureOf(shape: ErrorShape): RunFailure {
+  return new RunFailure(new TsdevError(shape.code, shape));
 }
 
 /** Branches that end together when one of them fails. */

@@ -7,7 +7,8 @@
 // - Of a union the first option that takes what it makes of the value, as Zod itself would choose; of a discriminated one
 //   the option that the discriminator names.
 import type { z } from "zod";
-import { type Definition, definitionOf, innerOf } from "./schema-walk.ts";
+import { definitionOf, type SchemaDefinition } from "../procedures/schema-definition.ts";
+import { innerOf } from "./schema-walk.ts";
 
 export type Form = "text" | "json";
 export type Decode = (value: unknown) => unknown;
@@ -172,7 +173,7 @@ function jsonDecoder(schema: z.ZodType): Decode | undefined {
 
 const decoderIn = (schema: z.ZodType) => decoderOf(schema, "json");
 
-function both(definition: Definition, form: Form): Decode | undefined {
+function both(definition: SchemaDefinition, form: Form): Decode | undefined {
   const [left, right] = [decoderOf(definition.left!, form), decoderOf(definition.right!, form)];
   return left || right ? (value) => apply(right, apply(left, value)) : undefined;
 }
@@ -181,7 +182,7 @@ function ofItems(decode: Decode | undefined): Decode | undefined {
   return decode && ((value) => (Array.isArray(value) ? value.map(decode) : value));
 }
 
-function ofFields(definition: Definition): Decode | undefined {
+function ofFields(definition: SchemaDefinition): Decode | undefined {
   const fields = Object.entries(definition.shape ?? {}).flatMap(([key, field]) => {
     const decode = decoderIn(field);
     return decode ? [[key, decode] as const] : [];
@@ -200,7 +201,7 @@ function ofFields(definition: Definition): Decode | undefined {
   };
 }
 
-function decodeUnion(definition: Definition, value: unknown, decode: (option: z.ZodType) => unknown): unknown {
+function decodeUnion(definition: SchemaDefinition, value: unknown, decode: (option: z.ZodType) => unknown): unknown {
   const options = definition.options ?? [];
   if (definition.discriminator !== undefined && isObject(value)) {
     const named = value[definition.discriminator];

@@ -1,6 +1,6 @@
 // JSON Schema: contracts as they are on the wire, with what `.meta({ id })` names, and what contains itself, as components.
 import { z } from "zod";
-import type { Definition } from "./schema-walk.ts";
+import type { SchemaDefinition } from "../procedures/schema-definition.ts";
 
 export type JsonSchema = Record<string, unknown>;
 
@@ -49,7 +49,7 @@ export class Schemas {
       unrepresentable: "any",
       cycles: "ref",
       override: ({ zodSchema, jsonSchema }) => {
-        const definition = zodSchema._zod.def as unknown as Definition;
+        const definition = zodSchema._zod.def as unknown as SchemaDefinition;
         Object.assign(jsonSchema, this.#wireOf(definition, io));
         const it = jsonSchema as JsonSchema;
         if (it.sensitive === true) it["x-sensitive"] = true;
@@ -59,7 +59,7 @@ export class Schemas {
   }
 
   /** What JSON Schema has no word for, as `json.ts` writes it. */
-  #wireOf(definition: Definition, io: "input" | "output"): JsonSchema {
+  #wireOf(definition: SchemaDefinition, io: "input" | "output"): JsonSchema {
     const inner = (schema: z.ZodType): JsonSchema => this.of(schema, io);
     switch (definition.type) {
       case "date":

@@ -1,42 +1,16 @@
 // Schema walk: what the HTTP layer reads of a Zod schema's definition, and the questions it asks of a whole contract.
 import type { z } from "zod";
-
-/** Kinds that a reader does not know are leaves. */
-export interface Definition {
-  type: string;
-  coerce?: boolean;
-  innerType?: z.ZodType;
-  shape?: Record<string, z.ZodType>;
-  catchall?: z.ZodType;
-  element?: z.ZodType;
-  items?: z.ZodType[];
-  rest?: z.ZodType | null;
-  options?: z.ZodType[];
-  discriminator?: string;
-  keyType?: z.ZodType;
-  valueType?: z.ZodType;
-  left?: z.ZodType;
-  right?: z.ZodType;
-  in?: z.ZodType;
-  out?: z.ZodType;
-  getter?: () => z.ZodType;
-  values?: unknown[];
-  entries?: Record<string, unknown>;
-}
-
-export function definitionOf(schema: z.ZodType): Definition {
-  return schema._zod.def as unknown as Definition;
-}
+import { definitionOf, type SchemaDefinition } from "../procedures/schema-definition.ts";
 
 /** What a wrapper such as `.optional()` or a pipe's beginning is around; undefined for anything else. */
-export function innerOf(definition: Definition): z.ZodType | undefined {
+export function innerOf(definition: SchemaDefinition): z.ZodType | undefined {
   if (definition.type === "lazy") return definition.getter?.();
   if (definition.type === "pipe") return definition.in;
   return definition.innerType;
 }
 
 /** The schemas one level below, as a value goes in or comes out. */
-export function partsOf(definition: Definition, io: "input" | "output"): z.ZodType[] {
+export function partsOf(definition: SchemaDefinition, io: "input" | "output"): z.ZodType[] {
   const through =
     definition.type === "pipe"
       ? [io === "input" ? definition.in : definition.out]

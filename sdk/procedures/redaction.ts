@@ -1,30 +1,8 @@
 // Redaction: a value without what its contract marks by `.meta({ sensitive: true })`.
 import type { z } from "zod";
+import { definitionOf, type SchemaDefinition } from "./schema-definition.ts";
 
 export const redacted = "[redacted]";
-
-/** What the walk reads of a Zod schema's definition; kinds it does not know are leaves. */
-interface Definition {
-  type: string;
-  innerType?: z.ZodType;
-  shape?: Record<string, z.ZodType>;
-  catchall?: z.ZodType;
-  element?: z.ZodType;
-  items?: z.ZodType[];
-  rest?: z.ZodType | null;
-  options?: z.ZodType[];
-  keyType?: z.ZodType;
-  valueType?: z.ZodType;
-  left?: z.ZodType;
-  right?: z.ZodType;
-  in?: z.ZodType;
-  out?: z.ZodType;
-  /** Of a codec. */
-  transform?: unknown;
-  /** Of a template literal. */
-  parts?: unknown[];
-  getter?: () => z.ZodType;
-}
 
 /** Deeper than this everything is hidden, so that a value that holds itself comes to an end. */
 const maxDepth = 100;
@@ -88,15 +66,11 @@ function isSensitive(schema: z.ZodType): boolean {
   return schema.meta()?.sensitive === true;
 }
 
-function definitionOf(schema: z.ZodType): Definition {
-  return schema._zod.def as unknown as Definition;
-}
-
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function fieldOf({ shape, catchall }: Definition, key: string): z.ZodType | undefined {
+function fieldOf({ shape, catchall }: SchemaDefinition, key: string): z.ZodType | undefined {
   return shape && Object.hasOwn(shape, key) ? shape[key] : catchall;
 }
 
@@ -132,7 +106,7 @@ function search(schema: z.ZodType, seen: Set<z.ZodType>): boolean {
   return isSensitive(schema) || innerOf(definitionOf(schema)).some((inner) => search(inner, seen));
 }
 
-function innerOf(definition: Definition): z.ZodType[] {
+function innerOf(definition: SchemaDefinition): z.ZodType[] {
   const { innerType, shape, catchall, element, items, rest, options, keyType, valueType, left, right } = definition;
   const one = [innerType, catchall, element, rest, keyType, valueType, left, right, definition.in, definition.out];
   const parts = (definition.parts ?? []).filter((part) => typeof part === "object" && part !== null) as z.ZodType[];
