@@ -35,6 +35,8 @@ export class History {
   readonly #past = new Map<string, Past>();
   readonly #order: PathOrder;
   readonly #retriedFrom: string[] = [];
+  /** How often a path that had finished was forgotten because what it is in had failed. */
+  readonly #failedAround = new Map<string, number>();
   readonly #children = new Map<string, number>();
   /** Workers that died one after the other, up to the end, with nothing finished in between. */
   deaths = 0;
@@ -62,7 +64,7 @@ export class History {
 
   /** How often the path was made to run again though it had finished: part of its idempotency key. */
   generation(path: string): number {
-    let count = 0;
+    let count = this.#failedAround.get(path) ?? 0;
     for (const from of this.#retriedFrom) if (this.#order.isAtOrAfter(path, from)) count++;
     return count;
   }
@@ -169,8 +171,10 @@ export class History {
         ? failed.some((one) => path === one || path.startsWith(`${one}[`))
         : this.#order.isAtOrAfter(path, from);
     for (const [path, past] of this.#past) {
-      if (forgotten(path)) this.#past.delete(path);
-      else if (past.inFlight) past.inFlight = false;
+      if (forgotten(path)) {
+        this.#past.delete(path);
+        if (from === null && past.output) this.#failedAround.set(path, (this.#failedAround.get(path) ?? 0) + 1);
+      } else if (past.inFlight) past.inFlight = false;
     }
   }
 }

@@ -657,6 +657,20 @@ describe.each(["memory", "postgres"] as const)("%s", (kind) => {
       await expect(engine.retry(unique("none"))).rejects.toMatchObject({ code: "not_found" });
     });
 
+    test("a retry of rounds that were not over begins them anew, under other keys: a service that dedupes answers anew", async () => {
+      const keys: string[] = [];
+      const ask = step("ask", (ctx) => void keys.push(ctx.idempotencyKey));
+      const w = workflow("asks-again")
+        .input(Id)
+        .repeat("rounds", (round) => round.step(ask), { until: () => keys.length === 4, maxTimes: 2 });
+      const runId = unique("asks-again");
+      await expect(engine.execute(w, { id: "a" }, { runId })).rejects.toMatchObject({ code: "step_failed" });
+      await engine.retry(runId);
+      await inState(runId, "done");
+      expect(keys).toHaveLength(4);
+      expect(new Set(keys).size).toBe(4);
+    });
+
     test("rerun is a new run with the same input that says what it came from", async () => {
       const w = workflow("again")
         .input(Id)
