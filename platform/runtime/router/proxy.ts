@@ -63,6 +63,7 @@ export function createProxy(upstreams: Upstreams, table: () => RoutingTable): Se
     const began = performance.now();
     const refused = new Set<Upstream>();
     let stale = 0;
+    let broken = false;
     let holding = false;
     try {
       while (!to.gone()) {
@@ -75,7 +76,15 @@ export function createProxy(upstreams: Upstreams, table: () => RoutingTable): Se
           const outcome = await to.attempt(upstream, stale >= 2);
           if (outcome === "done") return;
           if (outcome === "stale") stale++;
-          else if (where.to === "control-plane") return to.answer(controlPlaneAway());
+          else if (outcome === "broken") {
+            // Once, and only where another instance stands by: a request that kills what it reaches must not reach them all.
+            refused.add(upstream);
+            const again = !broken && !upstream.retired && where.to === "group";
+            const another = again && upstreams.pick(where.group, refused);
+            if (!another) return to.answer(brokeOff());
+            broken = true;
+            upstreams.refused(upstream);
+          } else if (where.to === "control-plane") return to.answer(controlPlaneAway());
           else {
             upstreams.refused(upstream);
             refused.add(upstream);
@@ -227,15 +236,10 @@ function forwardRequest(
     let outcome: Outcome = "done";
     outgoing.on("error", (error: NodeJS.ErrnoException) => {
       if (answered || response.destroyed) return;
+      const safe = !body && repeatable.has(request.method ?? "") && !error.code?.startsWith("HPE_");
       if (!connected) outcome = "refused";
-      else if (
-        outgoing.reusedSocket &&
-        !body &&
-        repeatable.has(request.method ?? "") &&
-        error.code !== "HPE_HEADER_OVERFLOW"
-      ) {
-        outcome = "stale";
-      } else {
+      else if (safe) outcome = outgoing.reusedSocket ? "stale" : "broken";
+      else {
         request.unpipe(outgoing);
         answerRequest(brokeOff(), request, response);
       }

@@ -245,6 +245,48 @@ describe("when nobody is there", () => {
   });
 });
 
+describe("an instance that breaks a connection off before it answers", () => {
+  const breaking = async () => {
+    let asked = 0;
+    const server = createTcpServer((socket) => {
+      socket.on("error", () => {});
+      socket.once("data", () => {
+        asked++;
+        socket.resetAndDestroy();
+      });
+    });
+    const at = await listen(server);
+    return { at, asked: () => asked, close: () => void server.close() };
+  };
+
+  it("costs a GET nothing while another instance stands by", async () => {
+    const broken = await breaking();
+    await router.set(tableFor([broken.at, port]));
+    for (let i = 0; i < 4; i++) expect((await ask(url, host)).status).toBe(200);
+    expect(broken.asked()).toBe(1);
+    broken.close();
+    await router.set(tableFor([port]));
+  });
+
+  it("is asked a POST once, which may have been carried out", async () => {
+    const [one, two] = [await breaking(), await breaking()];
+    await router.set(tableFor([one.at, two.at]));
+    expect((await ask(url, host, "/", { method: "POST", body: "x" })).status).toBe(502);
+    expect(one.asked() + two.asked()).toBe(1);
+    for (const { close } of [one, two]) close();
+    await router.set(tableFor([port]));
+  });
+
+  it("does not let a GET that kills what it reaches go through all of them", async () => {
+    const all = [await breaking(), await breaking(), await breaking()];
+    await router.set(tableFor(all.map(({ at }) => at)));
+    expect((await ask(url, host)).status).toBe(502);
+    expect(all.reduce((sum, { asked }) => sum + asked(), 0)).toBe(2);
+    for (const { close } of all) close();
+    await router.set(tableFor([port]));
+  });
+});
+
 describe("a connection that the instance closes just as it is used", () => {
   it("is replaced for a GET, and the request is not lost", async () => {
     // Announces nothing and closes each connection 5 ms after its answer: the router's pool cannot know.

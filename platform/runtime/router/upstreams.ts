@@ -8,9 +8,11 @@ export const maxHeaderSize = 64 * 1024;
 
 /**
  * How an attempt ended. `refused`: no connection, nothing was sent. `stale`: a pooled connection was closed by the instance
- * just as it was used, and the request is safe to repeat. `done`: the client has an answer or is gone.
+ * just as it was used, and the request is safe to repeat. `broken`: a connection made for this request ended before an answer,
+ * which a kernel also does with connections that a killed instance never took; the request is safe to repeat (RFC 9110 §9.2.2).
+ * `done`: the client has an answer or is gone.
  */
-export type Outcome = "done" | "refused" | "stale";
+export type Outcome = "done" | "refused" | "stale" | "broken";
 
 /** How long a target that refused a connection is passed over while others can be asked. */
 const downMs = 500;
