@@ -219,6 +219,35 @@ test("an app that ends by itself is started after the next edit", async () => {
   expect((await app.get()).text).toBe("again");
 });
 
+test("an edit in the moment in which a young app dies is not missed", async () => {
+  const good = JSON.stringify(answers("mended"));
+  const dies = `import { writeFileSync } from "node:fs";\nwriteFileSync(import.meta.filename, ${good});\nprocess.exit(3);\nexport const answer = null;\n`;
+  await start({ "src/answer.ts": dies });
+  await app.until(() => app.url !== "");
+  expect((await app.get()).text).toBe("mended");
+  expect(app.said[0]).toEqual({ kind: "ended", how: "exit code 3", waits: false });
+});
+
+test("an app that writes its own source as it was and dies is not started without end", async () => {
+  const dies = `import { readFileSync, writeFileSync } from "node:fs";
+writeFileSync(import.meta.filename, readFileSync(import.meta.filename));\nprocess.exit(3);\nexport const answer = null;\n`;
+  await start({ "src/answer.ts": dies });
+  await app.next(0, (said) => said.kind === "ended" && said.waits);
+  await app.write("src/answer.ts", answers("mended"));
+  await app.until(() => app.url !== "");
+  expect((await app.get()).text).toBe("mended");
+});
+
+test("what cannot be started after an edit is started after the one that mends it", async () => {
+  await start();
+  await app.write("package.json", "{");
+  await app.next(0, (said) => said.kind === "ended" && said.how.includes("not JSON"));
+  await app.write("src/answer.ts", answers("mended"));
+  await app.write("package.json", '{"type":"module"}');
+  await app.next(0, ({ kind }) => kind === "live");
+  expect((await app.get()).text).toBe("mended");
+});
+
 test("an upgraded connection reaches the app", async () => {
   await start({
     "src/main.ts": `import { createServer } from "node:http";

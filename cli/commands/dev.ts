@@ -19,7 +19,8 @@ export async function dev(dir: string, flags: { port?: number; json: boolean; da
   const traces = await tracesTo(app, flags.data);
   const show = flags.json ? showJson : showText;
   let ready = false;
-  const child = new AppProcess(async () => ({ app: await readApp(dir), variables: traces?.variables ?? {} }), port, {
+  const read = async () => ({ app: await readApp(dir), variables: traces?.variables ?? {} });
+  const child = new AppProcess(app.folder, read, port, {
     message: (message) => {
       if (message.kind === "ready" && !ready) {
         ready = true;

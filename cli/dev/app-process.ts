@@ -1,15 +1,15 @@
 // App process: the app under `tsdev dev`, started anew when it ends or when only a new process can take what changed.
 import { type ChildProcess, spawn } from "node:child_process";
-import { type FSWatcher, watch } from "node:fs";
 import type { Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { FromApp, ToApp } from "../../sdk/dev/messages.ts";
 import type { DevApp } from "./app.ts";
+import { NextEdit } from "./next-edit.ts";
 import type { Port } from "./port.ts";
 
 const sdk = join(dirname(fileURLToPath(import.meta.url)), "../../sdk");
-/** One that ends sooner than this is started again after an edit only. */
+/** One that ends sooner than this is started again only for an edit that was made since it began. */
 const shortLifeMs = 2_000;
 const stopLimitMs = 10_000;
 /** How long requests in flight may take before a restart. */
@@ -28,9 +28,16 @@ export class AppProcess {
   readonly #listener: Listener;
   #child: ChildProcess | undefined;
   #stopping = false;
-  #watcher: FSWatcher | undefined;
+  readonly #edit: NextEdit;
 
-  constructor(read: () => Promise<{ app: DevApp; variables: Record<string, string> }>, port: Port, listener: Listener) {
+  /** `read` throws where the folder cannot be started as it is now. */
+  constructor(
+    folder: string,
+    read: () => Promise<{ app: DevApp; variables: Record<string, string> }>,
+    port: Port,
+    listener: Listener,
+  ) {
+    this.#edit = new NextEdit(folder);
     this.#read = read;
     this.#port = port;
     this.#listener = listener;
@@ -41,8 +48,9 @@ export class AppProcess {
   }
 
   async start(): Promise<void> {
-    const { app, variables } = await this.#read();
     const started = Date.now();
+    const { app, variables } = await this.#read();
+    if (this.#stopping) return;
     // Without an address the hook would send to whatever listens where collectors do.
     const traced = { ...variables, ...app.variables, ...process.env }.OTEL_EXPORTER_OTLP_ENDPOINT !== undefined;
     const child = spawn(
@@ -76,18 +84,17 @@ export class AppProcess {
       this.#child = undefined;
       this.#port.handTo(undefined);
       if (this.#stopping) return;
-      const waits = Date.now() - started < shortLifeMs;
-      // Before it is told: the edit may follow at once.
-      if (waits) this.#startAfterEdit(app.folder);
-      else void this.start();
-      this.#listener.ended(signal ?? `exit code ${code}`, waits);
+      const how = signal ?? `exit code ${code}`;
+      if (Date.now() - started < shortLifeMs) return this.#startAfterEdit(started, how);
+      this.#listener.ended(how, false);
+      void this.#startAgain();
     });
   }
 
   /** Asks the process to end as a deployment would, and ends it when it takes too long. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    this.#watcher?.close();
+    this.#edit.close();
     await end(this.#child);
   }
 
@@ -111,16 +118,27 @@ export class AppProcess {
     });
     // The old one first: two of them would have two engines, and the runs of the old one would look abandoned.
     await end(child);
-    if (!this.#stopping) await this.start().catch((error) => this.#listener.ended(String(error), true));
+    await this.#startAgain();
   }
 
-  #startAfterEdit(folder: string): void {
-    this.#watcher = watch(folder, { recursive: true }, (_event, name) => {
-      if (!name || /(^|[\\/])(node_modules|\.git|\.tsdev)([\\/]|$)/.test(name)) return;
-      this.#watcher?.close();
-      this.#watcher = undefined;
-      void this.start().catch((error) => this.#listener.ended(String(error), true));
+  /** What cannot be started as it is now is started after the edit that mends it. */
+  async #startAgain(): Promise<void> {
+    const began = Date.now();
+    try {
+      if (!this.#stopping) await this.start();
+    } catch (error) {
+      if (!this.#stopping) this.#startAfterEdit(began, String(error));
+    }
+  }
+
+  #startAfterEdit(since: number, how: string): void {
+    let waits = true;
+    this.#edit.wait(since, () => {
+      waits = false;
+      // Once it has been told what ended.
+      queueMicrotask(() => void this.#startAgain());
     });
+    this.#listener.ended(how, waits);
   }
 }
 
