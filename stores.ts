@@ -32,9 +32,7 @@ export async function openStores(directory: DataDirectory, env: NodeJS.ProcessEn
   undo.push(async () => kept?.close());
   const [store, telemetry] = await Promise.all([
     openStore({ url: postgres.url }),
-    openTelemetryStore(
-      env.CLICKHOUSE_URL ? { clickhouseUrl: env.CLICKHOUSE_URL } : { directory: directory.join("clickhouse") },
-    ),
+    openTelemetryStore({ directory: directory.join("clickhouse"), clickhouseUrl: env.CLICKHOUSE_URL }),
   ]);
   undo.push(
     () => store.close(),

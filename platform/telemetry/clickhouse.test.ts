@@ -71,15 +71,48 @@ test("every span that was acknowledged is there after kill -9 in the middle of t
   expect(there).toBeLessThanOrEqual(sent);
 });
 
+test("batches that are sent until they are acknowledged are stored exactly once, through three kills", async () => {
+  const batches = Array.from(
+    { length: 120 },
+    (_, i) =>
+      ProtobufTraceSerializer.serializeRequest(makeSpans(Array.from({ length: 5 }, () => ({ name: `batch ${i}` }))))!,
+  );
+  let next = 0;
+  let unanswered: Uint8Array[] = [];
+  for (let round = 0; next < batches.length || unanswered.length > 0; round++) {
+    const { child, url } = await startIngest();
+    const again = unanswered;
+    unanswered = [];
+    const send = async () => {
+      for (let body = again.pop() ?? batches[next++]; body !== undefined; body = again.pop() ?? batches[next++]) {
+        const headers = { "content-type": "application/x-protobuf" };
+        const answer = await fetch(url, { method: "POST", headers, body: body as Uint8Array<ArrayBuffer> }).catch(
+          () => null,
+        );
+        // Stored or not, the sender cannot know.
+        if (answer?.status !== 200) return void unanswered.push(body);
+        if (round < 3 && next > 30 * (round + 1)) child.kill("SIGKILL");
+      }
+    };
+    await Promise.all([send(), send(), send(), send()]);
+    unanswered.push(...again);
+    child.kill("SIGKILL");
+    if (child.signalCode === null) await once(child, "exit");
+  }
+  const { reader } = await open();
+  const [stored] = await reader.query("SELECT count() AS spans, uniqExact(SpanId) AS different FROM otel_traces");
+  expect(stored).toEqual({ spans: 600, different: 600 });
+}, 60_000);
+
 test("a directory that another process holds is said to be held; rows it left half-written are cleared", async () => {
   await writeFile(join(directory, "x"), "");
   const { child } = await startIngest();
-  await writeFile(join(directory, "incoming", "left.rows"), "half");
+  await writeFile(join(directory, "incoming", "left.rows.part"), "half");
   await expect(open()).rejects.toMatchObject({ code: "data_directory_held", fix: expect.stringContaining("--data") });
   child.kill("SIGKILL");
   await once(child, "exit");
   await open();
-  expect(await readdir(join(directory, "incoming"))).toEqual([]);
+  expect((await readdir(join(directory, "incoming"))).filter((name) => !name.endsWith(".requests"))).toEqual([]);
 }, 60_000);
 
 test("a directory that cannot be written says so", async () => {

@@ -1,8 +1,10 @@
 // The telemetry store: ClickHouse, in this process (chDB) or on a server, with its tables, its reads and its inserts.
+import { join } from "node:path";
 import { TsdevError } from "../../sdk/errors.ts";
 import { openEmbeddedEngine } from "./embedded-engine.ts";
 import type { TelemetryEngine } from "./engine.ts";
 import { InsertQueue } from "./ingest/insert-queue.ts";
+import { Spool, type SpoolOptions, type SpoolState } from "./ingest/spool.ts";
 import type { IngestTable } from "./ingest/tables.ts";
 import { LogFeed } from "./log-feed.ts";
 import { migrateTelemetry } from "./migrate.ts";
@@ -13,31 +15,38 @@ export interface TelemetryStore {
   /** Read access: SELECTs under caps, which can change nothing. */
   reader: TelemetryReader;
   /**
-   * Stores RowBinary rows in the order of `columns`. Resolves when queries see them. Calls that come while an insert
-   * runs share the next one. Throws `rate_limited` when too much waits and `unavailable` when the engine fails.
+   * Stores RowBinary rows in the order of `columns`, which came in a request of this digest. Resolves when queries see
+   * them, or when they are safe on disk while the database is away. Calls that come while an insert runs share the next
+   * one. Throws `rate_limited` when too much waits and `unavailable` when the rows can be neither stored nor kept.
    */
-  insert(table: IngestTable, rows: Buffer, count: number): Promise<void>;
+  insert(table: IngestTable, rows: Buffer, count: number, request?: string): Promise<void>;
+  /** Whether the request of this digest was stored within the last five minutes, also before a restart. */
+  knows(request: string): boolean;
+  /** What lies on disk until the database is back. */
+  spool(): SpoolState;
   /** Log records of this process's inserts, as they are stored. */
   logFeed: LogFeed;
   close(): Promise<void>;
 }
 
-/** `keepExpired`: rows older than the tables' retention stay, for files that are analyzed and thrown away. */
 export interface TelemetryOptions {
+  /** Rows older than the tables' retention stay, for files that are analyzed and thrown away. */
   keepExpired?: boolean;
+  spool?: Pick<SpoolOptions, "limitBytes" | "sync" | "log" | "maxPauseMs">;
 }
 
 /**
- * Opens the store and brings its tables up to date. With a directory there can be one store in a process, and one process
- * for a directory: a directory whose process was just killed is waited for.
+ * Opens the store and brings its tables up to date. What waits for the database lies in the directory, and without an
+ * address of a server the database too. There can be one store in a process, and one process for a directory: a directory
+ * whose process was just killed is waited for.
  */
 export async function openTelemetryStore(
-  where: { directory: string } | { clickhouseUrl: string },
+  where: { directory: string; clickhouseUrl?: string | undefined },
   options: TelemetryOptions = {},
 ): Promise<TelemetryStore> {
-  const engine = await ("directory" in where
-    ? openEmbeddedEngine(where.directory)
-    : openServerEngine(where.clickhouseUrl));
+  const engine = await (where.clickhouseUrl
+    ? openServerEngine(where.clickhouseUrl)
+    : openEmbeddedEngine(where.directory));
   try {
     await migrateTelemetry(engine);
     if (options.keepExpired === true) await engine.command("SYSTEM STOP TTL MERGES");
@@ -45,13 +54,21 @@ export async function openTelemetryStore(
     await engine.close();
     throw readable(error);
   }
-  const queue = new InsertQueue((table, rows) => engine.insert(table, rows));
+  const spool = await Spool.open({
+    directory: join(where.directory, "incoming"),
+    insert: (table, file, token) => engine.insert(table, file, token),
+    ...options.spool,
+  });
+  const queue = new InsertQueue((group) => spool.store(group));
   return {
     reader: { query: (sql, params) => query(engine, sql, params) },
-    insert: (table, rows, count) => queue.add(table, rows, count),
+    insert: (table, rows, count, request) => queue.add(table, rows, count, request),
+    knows: (request) => spool.knows(request),
+    spool: () => spool.state(),
     logFeed: new LogFeed(),
     async close() {
       await queue.close();
+      await spool.close();
       await engine.close();
     },
   };

@@ -3,8 +3,8 @@
 // What chDB asks for (measured, see docs/decisions): rows never stand in a statement, because a blank line in them ends
 // it; settings are set once for each session, because they stay; a session that failed is thrown away; every session runs one statement at a time, and those
 // that wait do so here and not on libuv's threads.
-import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { mkdir } from "node:fs/promises";
+import { resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type ClickHouseClient, createClient } from "@clickhouse/client";
 import { TsdevError } from "../../sdk/errors.ts";
@@ -30,10 +30,8 @@ const lockPatienceMs = 10_000;
 /** Opens the data directory. Throws `data_directory_held` when another process has it, `unavailable` without chDB. */
 export async function openEmbeddedEngine(directory: string): Promise<TelemetryEngine> {
   const data = resolve(directory, "clickhouse");
-  const incoming = resolve(directory, "incoming");
   try {
     await mkdir(data, { recursive: true, mode: 0o700 });
-    await mkdir(incoming, { recursive: true, mode: 0o700 });
   } catch (error) {
     throw directoryError(directory, error);
   }
@@ -44,11 +42,11 @@ export async function openEmbeddedEngine(directory: string): Promise<TelemetryEn
   const root = await patiently(data, () => new Session(data, { connectionArgs: serverArguments }));
   const connect = () =>
     createClient({ connection: createChdbConnection({ path: data }) as unknown as ClientConnection });
-  // A file of rows that a killed process left was never acknowledged.
-  for (const name of await readdir(incoming)) await rm(join(incoming, name), { force: true });
-  return new EmbeddedEngine(new Turns(async () => connect()), new Turns(() => readOnly(connect())), incoming, () =>
-    root.close(),
-  );
+  return new EmbeddedEngine(new Turns(async () => connect()), new Turns(() => readOnly(connect())), () => root.close());
+}
+
+function literal(text: string): string {
+  return `'${text.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`;
 }
 
 /** A session that is capped and can change nothing. */
@@ -65,14 +63,11 @@ async function readOnly(client: ClickHouseClient): Promise<ClickHouseClient> {
 class EmbeddedEngine implements TelemetryEngine {
   readonly #writing: Turns;
   readonly #reading: Turns;
-  readonly #incoming: string;
   readonly #release: () => void;
-  #files = 0;
 
-  constructor(writing: Turns, reading: Turns, incoming: string, release: () => void) {
+  constructor(writing: Turns, reading: Turns, release: () => void) {
     this.#writing = writing;
     this.#reading = reading;
-    this.#incoming = incoming;
     this.#release = release;
   }
 
@@ -80,20 +75,13 @@ class EmbeddedEngine implements TelemetryEngine {
     await this.#writing.run((client) => client.command({ query: sql }));
   }
 
-  async insert(table: IngestTable, rows: readonly Buffer[]): Promise<void> {
-    const file = join(this.#incoming, `${this.#files++}.rows`);
+  async insert(table: IngestTable, file: string, token: string): Promise<void> {
     const structure = columns[table].map(([name, type]) => `\`${name}\` ${type}`).join(", ");
     const names = columnList(columns[table]);
-    const literal = (text: string) => `'${text.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`;
-    try {
-      await writeFile(file, rows, { mode: 0o600 });
-      await this.command(
-        `INSERT INTO ${table} (${names}) SELECT ${names} FROM file(${literal(file)}, RowBinary, ${literal(structure)})` +
-          " SETTINGS max_partitions_per_insert_block = 0",
-      );
-    } finally {
-      await rm(file, { force: true });
-    }
+    await this.command(
+      `INSERT INTO ${table} (${names}) SELECT ${names} FROM file(${literal(file)}, RowBinary, ${literal(structure)})` +
+        ` SETTINGS max_partitions_per_insert_block = 0, insert_deduplication_token = ${literal(token)}`,
+    );
   }
 
   async select(sql: string, params: QueryParams): Promise<string> {

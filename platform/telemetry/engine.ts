@@ -7,8 +7,11 @@ import type { QueryParams } from "./reader.ts";
 export interface TelemetryEngine {
   /** Runs a statement that changes something. */
   command(sql: string): Promise<void>;
-  /** Stores RowBinary rows; resolves when queries see them and the engine would keep them through a kill -9. */
-  insert(table: IngestTable, rows: readonly Buffer[]): Promise<void>;
+  /**
+   * Stores a file of RowBinary rows; resolves when queries see them and the engine would keep them through a kill -9. The
+   * same token stores once.
+   */
+  insert(table: IngestTable, file: string, token: string): Promise<void>;
   /** Runs a SELECT under caps of time and memory, without any right to change something. Returns one JSON array. */
   select(sql: string, params: QueryParams): Promise<string>;
   close(): Promise<void>;

@@ -1,5 +1,5 @@
 // ClickHouse on a server, through the same client over HTTP.
-import { Readable } from "node:stream";
+import { createReadStream } from "node:fs";
 import { type ClickHouseClient, createClient } from "@clickhouse/client";
 import { TsdevError } from "../../sdk/errors.ts";
 import { columnList, readSettings, type TelemetryEngine } from "./engine.ts";
@@ -39,12 +39,16 @@ class ServerEngine implements TelemetryEngine {
     await this.#writing.command({ query: sql });
   }
 
-  async insert(table: IngestTable, rows: readonly Buffer[]): Promise<void> {
+  async insert(table: IngestTable, file: string, token: string): Promise<void> {
     // Over HTTP the statement is in the address and the rows alone are the body.
     const result = await this.#writing.exec({
       query: `INSERT INTO ${table} (${columnList(columns[table])}) FORMAT RowBinary`,
-      values: Readable.from(rows, { objectMode: false }),
-      clickhouse_settings: { async_insert: 0, max_partitions_per_insert_block: "0" },
+      values: createReadStream(file),
+      clickhouse_settings: {
+        async_insert: 0,
+        max_partitions_per_insert_block: "0",
+        insert_deduplication_token: token,
+      },
     });
     result.stream.resume();
   }

@@ -7,6 +7,7 @@ import { isObject, list } from "./any-value.ts";
 import { encodeLogs, readJsonLogs, readProtobufLogs, withinBounds } from "./log-rows.ts";
 import { ProtobufCursor } from "./protobuf.ts";
 import { encodeRecordings } from "./recording-rows.ts";
+import { knownMs } from "./request-journal.ts";
 import { encodeJsonSpans } from "./spans-json.ts";
 import { encodeProtobufSpans } from "./spans-protobuf.ts";
 import { liveBounds, type Tenant, type TimeBounds } from "./tables.ts";
@@ -25,9 +26,8 @@ export class MalformedBody extends Error {
   override name = "MalformedBody";
 }
 
-/** How long an equal body is known again, in milliseconds: senders repeat what was not answered in time. */
-const repeatMs = 120_000;
-const repeatLimit = 4_096;
+/** How many requests of this process are remembered with what was answered; the store knows more of them, without that. */
+const answersLimit = 4_096;
 
 /**
  * Stores telemetry. Every method resolves when queries see the rows. A body that comes again from the same tenant, as
@@ -36,7 +36,7 @@ const repeatLimit = 4_096;
 export class Ingest {
   readonly #store: TelemetryStore;
   readonly #bounds: () => TimeBounds;
-  readonly #recent = new Map<string, { at: number; result: Promise<IngestResult> }>();
+  readonly #answers = new Map<string, { at: number; result: Promise<IngestResult> }>();
 
   /** `bounds` says which times are kept; default is the tables' retention. */
   constructor(store: TelemetryStore, bounds: () => TimeBounds = liveBounds) {
@@ -45,24 +45,24 @@ export class Ingest {
   }
 
   traces(body: Buffer, encoding: Encoding, tenant: Tenant): Promise<IngestResult> {
-    return this.#once("traces", body, tenant, async () => {
+    return this.#once("traces", body, tenant, async (request) => {
       const { rows, ...result } = decoding(() =>
         encoding === "protobuf"
           ? encodeProtobufSpans(body, tenant, this.#bounds())
           : encodeJsonSpans(parseJson(body), tenant, this.#bounds()),
       );
-      await this.#store.insert("otel_traces", rows, result.accepted);
+      await this.#store.insert("otel_traces", rows, result.accepted, request);
       return result;
     });
   }
 
   logs(body: Buffer, encoding: Encoding, tenant: Tenant): Promise<IngestResult> {
-    return this.#once("logs", body, tenant, async () => {
+    return this.#once("logs", body, tenant, async (request) => {
       const read = decoding(() =>
         encoding === "protobuf" ? readProtobufLogs(body, tenant) : readJsonLogs(parseJson(body), tenant),
       );
       const { kept, ...result } = withinBounds(read, this.#bounds());
-      await this.#store.insert("otel_logs", encodeLogs(kept), kept.length);
+      await this.#store.insert("otel_logs", encodeLogs(kept), kept.length, request);
       this.#store.logFeed.publish(kept);
       return result;
     });
@@ -76,14 +76,14 @@ export class Ingest {
 
   /** `{ recordings: Recording[], deployment? }` in JSON; an item that does not fit the contract is refused alone. */
   recordings(body: Buffer, tenant: Tenant): Promise<IngestResult> {
-    return this.#once("recordings", body, tenant, async () => {
-      const request = decoding(() => parseJson(body));
-      const items = list(request.recordings).map((item) => Recording.safeParse(item));
+    return this.#once("recordings", body, tenant, async (request) => {
+      const sent = decoding(() => parseJson(body));
+      const items = list(sent.recordings).map((item) => Recording.safeParse(item));
       const kept = items.flatMap((item) => (item.success ? [item.data] : []));
       const index = items.findIndex((item) => !item.success);
-      const deployment = typeof request.deployment === "string" ? request.deployment : "";
+      const deployment = typeof sent.deployment === "string" ? sent.deployment : "";
       const { rows, accepted, tooOld } = encodeRecordings(kept, tenant, deployment, this.#bounds());
-      await this.#store.insert("recordings", rows, accepted);
+      await this.#store.insert("recordings", rows, accepted, request);
       const reason =
         index >= 0
           ? `recordings.${index}: ${z.prettifyError(items[index]!.error!)}`
@@ -94,21 +94,27 @@ export class Ingest {
     });
   }
 
-  #once(signal: string, body: Buffer, tenant: Tenant, work: () => Promise<IngestResult>): Promise<IngestResult> {
-    const now = Date.now();
-    const key = createHash("sha256")
+  #once(
+    signal: string,
+    body: Buffer,
+    tenant: Tenant,
+    work: (request: string) => Promise<IngestResult>,
+  ): Promise<IngestResult> {
+    const request = createHash("sha256")
       .update(JSON.stringify([signal, tenant.organizationId, tenant.project, tenant.environment]))
       .update(body)
       .digest("base64");
-    const before = this.#recent.get(key);
-    if (before !== undefined && now - before.at < repeatMs) return before.result;
-    const result = work();
-    this.#recent.set(key, { at: now, result });
-    result.catch(() => this.#recent.delete(key));
+    const before = this.#answers.get(request);
+    if (before !== undefined && Date.now() - before.at < knownMs) return before.result;
+    // Stored by a process before this one, which may not have come to answer.
+    if (this.#store.knows(request)) return Promise.resolve({ accepted: 0, rejected: 0, reason: "" });
+    const result = work(request);
+    this.#answers.set(request, { at: Date.now(), result });
+    result.catch(() => this.#answers.delete(request));
     // A map keeps the order of insertion: the oldest come first.
-    for (const [old, { at }] of this.#recent) {
-      if (this.#recent.size <= repeatLimit && now - at < repeatMs) break;
-      this.#recent.delete(old);
+    for (const [old] of this.#answers) {
+      if (this.#answers.size <= answersLimit) break;
+      this.#answers.delete(old);
     }
     return result;
   }

@@ -7,7 +7,8 @@ export interface Tenant {
   environment: string;
 }
 
-export type IngestTable = "otel_traces" | "otel_logs" | "recordings";
+export const ingestTables = ["otel_traces", "otel_logs", "recordings"] as const;
+export type IngestTable = (typeof ingestTables)[number];
 
 const map = "Map(String, String)";
 const maps = "Array(Map(String, String))";
