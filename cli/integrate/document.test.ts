@@ -1,5 +1,6 @@
 // Document: names that the generated file has already, paths that say more than their parameters, and what no contract can be made of.
 import { readdir } from "node:fs/promises";
+import { stripTypeScriptTypes } from "node:module";
 import { expect, test } from "vitest";
 import { contractsOf } from "./contracts.ts";
 import { readDocument } from "./document.ts";
@@ -40,4 +41,63 @@ test("where the generator stops, the error names the operation and nothing is le
   const { prepared } = readDocument(documentOf({ "/x": get("one", { parameters }) }));
   await expect(contractsOf(prepared)).rejects.toMatchObject({ code: "invalid_input", path: "#/paths/~1x/get" });
   expect((await readdir(".")).filter((name) => name.startsWith("openapi-ts-error"))).toEqual([]);
+});
+
+const refer = (name: string) => ({ $ref: `#/components/schemas/${name}` });
+const withSchemas = (schemas: object) => ({
+  ...documentOf({
+    "/x": get("one", {
+      responses: { 200: { description: "x", content: { "application/json": { schema: refer("A") } } } },
+    }),
+  }),
+  components: { schemas },
+});
+
+test("a schema that refers only to itself is refused by its name", () => {
+  for (const schemas of [
+    { A: refer("A") },
+    { A: refer("B"), B: refer("A") },
+    { A: { allOf: [refer("A"), { type: "object" }] } },
+    { A: { anyOf: [{ type: "string" }, refer("A")] } },
+    { A: { type: "string" }, B: { type: "array", items: { oneOf: [refer("B"), refer("C")] } }, C: refer("C") },
+  ]) {
+    const path = `#/components/schemas/${"C" in schemas ? "B/items" : "A"}`;
+    expect(() => readDocument(withSchemas(schemas)), JSON.stringify(schemas)).toThrow(
+      expect.objectContaining({ code: "invalid_input", path, message: expect.stringContaining("only to itself") }),
+    );
+  }
+});
+
+test("a schema that holds itself, and a member of a family that is all of its parent, are checked to their end", async () => {
+  const kind = { type: "object", required: ["kind"], properties: { kind: { type: "string" } } };
+  const { prepared } = readDocument(
+    withSchemas({
+      A: { ...kind, oneOf: [refer("Cat"), refer("Dog")], discriminator: { propertyName: "kind" } },
+      Cat: { allOf: [refer("A"), { type: "object", required: ["lives"], properties: { lives: { type: "integer" } } }] },
+      Dog: { allOf: [refer("A"), { type: "object", properties: { puppies: { type: "array", items: refer("Dog") } } }] },
+    }),
+  );
+  const { source } = await contractsOf(prepared);
+  const schemas = await import(`data:text/javascript,${encodeURIComponent(inPlainScript(source))}`);
+  expect(schemas.zA.safeParse({ kind: "Cat", lives: 9 }).success).toBe(true);
+  expect(schemas.zCat.safeParse({ kind: "Cat" }).success).toBe(false);
+  expect(schemas.zCat.safeParse({ lives: 9 }).success).toBe(false);
+  expect(schemas.zA.safeParse({ kind: "Dog", puppies: [{ kind: "Dog" }] }).success).toBe(true);
+  expect(schemas.zDog.safeParse({ kind: "Dog", puppies: [{ kind: 1 }] }).success).toBe(false);
+});
+
+/** Where a module without a file finds zod. */
+function inPlainScript(source: string): string {
+  return stripTypeScriptTypes(source).replace('from "zod"', `from ${JSON.stringify(import.meta.resolve("zod"))}`);
+}
+
+test("a name that no constant can have is refused where somebody asks for it", () => {
+  const document = documentOf({ "/x": get("one") });
+  for (const name of ["class", "Class", "procedure"]) {
+    expect(() => readDocument(document, name), name).toThrow(
+      expect.objectContaining({ code: "invalid_input", path: "name", message: expect.stringContaining(`"${name}"`) }),
+    );
+  }
+  expect(readDocument(document, "first class").name).toBe("firstClass");
+  expect(readDocument({ ...document, info: { title: "Schemas", version: "1" } }).name).toBe("schemasOne");
 });

@@ -2,7 +2,8 @@
 import { TsdevError } from "../../sdk/errors.ts";
 import type { Scheme } from "../../sdk/integration/credentials.ts";
 import type { Operation, Parameter } from "../../sdk/integration/request.ts";
-import { camelCase, unique } from "./names.ts";
+import { camelCase, reserved, unique } from "./names.ts";
+import { follow, settleSelfReferences } from "./references.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: a document of others; every field is looked at before it is used
 type Json = any;
@@ -47,9 +48,10 @@ export function readDocument(document: Json, name?: string): ApiDocument {
     });
   }
   const prepared = plain(structuredClone(document));
+  settleSelfReferences(prepared);
   const schemes = schemesOf(prepared);
   const title = String(prepared.info?.title ?? "API");
-  const apiName = camelCase(name ?? title);
+  const apiName = nameOf(name, title);
   const names = new Set<string>([...printedNames, apiName.toLowerCase()]);
   const operations: DescribedOperation[] = [];
   for (const [path, item] of Object.entries<Json>(prepared.paths ?? {})) {
@@ -82,6 +84,20 @@ export function readDocument(document: Json, name?: string): ApiDocument {
     operations,
     prepared,
   };
+}
+
+/** Throws `invalid_input` where the name that somebody asks for cannot be that of a constant. */
+function nameOf(asked: string | undefined, title: string): string {
+  const name = camelCase(asked ?? title);
+  const isFree = !printedNames.includes(name);
+  if (asked === undefined) return isFree ? name : `${name}One`;
+  const word = asked.trim().toLowerCase();
+  if (isFree && !reserved.has(word)) return name;
+  throw new TsdevError("invalid_input", {
+    message: `the name "${asked}" is ${isFree ? "a word of the language" : "one that the generated file has for something else"}`,
+    fix: `give another one, such as --name ${word}Api`,
+    path: "name",
+  });
 }
 
 function described(
@@ -212,19 +228,6 @@ function securityOf(security: Json, schemes: Readonly<Record<string, Scheme>>): 
 function serverUrl(server: Json): string {
   const url = String(server?.url ?? "");
   return url.replaceAll(/\{([^}]+)\}/g, (_, name: string) => String(server.variables?.[name]?.default ?? ""));
-}
-
-function follow(document: Json, value: Json): Json {
-  let found = value;
-  for (let depth = 0; typeof found?.$ref === "string" && depth < 20; depth++) {
-    if (!found.$ref.startsWith("#/")) return undefined;
-    found = found.$ref
-      .slice(2)
-      .split("/")
-      .map((part: string) => decodeURIComponent(part).replaceAll("~1", "/").replaceAll("~0", "~"))
-      .reduce((at: Json, part: string) => (at && Object.hasOwn(at, part) ? at[part] : undefined), document);
-  }
-  return found;
 }
 
 /**

@@ -1,12 +1,13 @@
 // Names: identifiers made from the words of somebody's document.
 
-const reserved = new Set(
+/** Words that no variable can be named by. */
+export const reserved: ReadonlySet<string> = new Set(
   "break case catch class const continue debugger default delete do else enum export extends false finally for function if import in instanceof new null return super switch this throw true try typeof var void while with yield let static await async implements interface package private protected public arguments eval".split(
     " ",
   ),
 );
 
-/** `get_pet by-id` as `getPetById`; empty when there is no letter. */
+/** `get_pet by-id` as `getPetById`; empty when there is no letter; `class` as `classOne`. */
 export function camelCase(text: string): string {
   const words = text
     .normalize("NFKD")
