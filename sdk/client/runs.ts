@@ -10,6 +10,8 @@ export interface RunInfo<Output> {
   readonly workflow: string;
   readonly version: string;
   readonly state: "queued" | "running" | "waiting" | "paused" | "done" | "failed" | "canceled";
+  /** Not there when nobody was known. */
+  readonly startedBy?: string;
   readonly startedAt: string;
   readonly finishedAt: string | null;
   readonly finishedSteps: readonly string[];

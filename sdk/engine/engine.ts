@@ -47,6 +47,8 @@ export interface RunStatus {
   version: string;
   state: RunState;
   origin: RunOrigin;
+  /** The id of the principal that began it, or on whose behalf it was begun; not there when nobody was known. */
+  startedBy?: string;
   /** When it was begun. */
   startedAt: Date;
   finishedAt: Date | null;

@@ -10,6 +10,7 @@ export function statusOf(run: StoredRun, rows: readonly HistoryRow[]): RunStatus
     version: run.version,
     state: run.state,
     origin: run.origin,
+    ...(run.principal === null ? {} : { startedBy: run.principal.id }),
     startedAt: run.startedAt,
     finishedAt: run.finishedAt,
     finishedSteps: new History(rows, run.ir).finished(),

@@ -16,6 +16,11 @@ export interface Gate {
   admit(c: Context, access: Access, what: string): Promise<Principal | undefined>;
 }
 
+/** Whether somebody who is known may. */
+export function mayPass(known: Principal, access: Access): boolean {
+  return typeof access === "string" || access.roles.some((role) => known.roles?.includes(role));
+}
+
 export function gateOf(authenticate: Authenticate | undefined): Gate {
   const principal = authenticate ? async (c: Context) => authenticate(c.req.raw) : () => undefined;
   return {
@@ -31,9 +36,10 @@ export function gateOf(authenticate: Authenticate | undefined): Gate {
             : "give createApp `authenticate`, or open these routes by its option `control` or `runs`",
         });
       }
-      if (access === "authenticated" || access.roles.some((role) => known.roles?.includes(role))) return known;
+      if (mayPass(known, access)) return known;
+      const { roles } = access as { roles: readonly string[] };
       throw new TsdevError("forbidden", {
-        message: `${what} needs ${access.roles.length === 1 ? "the role" : "one of the roles"} ${access.roles.join(", ")}`,
+        message: `${what} needs ${roles.length === 1 ? "the role" : "one of the roles"} ${roles.join(", ")}`,
         fix: "call it as somebody who has it",
       });
     },

@@ -15,6 +15,7 @@ import type { AnyWorkflow } from "../workflows/definition.ts";
 import type { AnyEvent } from "../workflows/event.ts";
 import { type Access, type Authenticate, gateOf } from "./access.ts";
 import { setState, stateOf } from "./app-state.ts";
+import { type Control, controlGate } from "./control.ts";
 import { mountDocs } from "./docs-page.ts";
 import { noRoute } from "./no-route.ts";
 import type { ApiInfo } from "./openapi.ts";
@@ -44,8 +45,11 @@ export interface AppOptions<
   rpc?: boolean | ((procedure: AnyProcedure) => boolean);
   /** Who may start runs and look at them. Default: authenticated where there is `authenticate`, else open. */
   runs?: Access;
-  /** Who may cancel, pause, resume, retry and rerun runs, answer approvals and publish events. Default: authenticated. */
-  control?: Access;
+  /**
+   * Who may cancel, pause, resume, retry and rerun runs, answer approvals and publish events. Default: whoever began a
+   * run, and nobody approvals and events, where there is `authenticate`; else nobody at all.
+   */
+  control?: Control;
   /** Serves POST /events/{name}. Default: false. */
   publishOverHttp?: boolean;
   /** Limit of a request's body, bytes. Default 1 MiB. Webhooks have limits of their own. */
@@ -78,7 +82,7 @@ export function createApp<const P extends readonly AnyProcedure[] = [], const W 
   const workflows = options.registry ? registry.workflows : byName("workflows", options.workflows ?? []);
   const {
     runs = options.authenticate ? "authenticated" : "open",
-    control = "authenticated",
+    control = "starter",
     maxBodyBytes: maxBytes = 1024 * 1024,
   } = options;
   let engine: Promise<Engine> | undefined = options.engine && Promise.resolve(options.engine);
@@ -105,8 +109,9 @@ export function createApp<const P extends readonly AnyProcedure[] = [], const W 
   const called = [...procedures.values()].filter((one) => (typeof rpc === "function" ? rpc(one) : rpc));
   mountRpc(app, called, { gate, maxBytes });
   mountRest(app, procedures.values(), { gate, maxBytes });
-  mountWorkflows(app, { workflows, state, gate, runs, control, maxBytes, log });
-  if (options.publishOverHttp) mountEvents(app, registry.events, { state, gate, control, maxBytes });
+  const controlled = controlGate(gate, control, runs);
+  mountWorkflows(app, { workflows, state, gate, runs, control: controlled, maxBytes, log });
+  if (options.publishOverHttp) mountEvents(app, registry.events, { state, control: controlled, maxBytes });
   mountWebhooks(app, registry, procedures.values(), state.engine);
   if (options.openapi !== false) {
     const described = {

@@ -24,6 +24,7 @@ const statusSchema: JsonSchema = {
     version: text,
     state: { enum: states },
     origin: { type: "object" },
+    startedBy: text,
     startedAt: time,
     finishedAt: { type: ["string", "null"], format: "date-time" },
     finishedSteps: { type: "array", items: text },

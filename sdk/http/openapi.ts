@@ -4,6 +4,7 @@ import type { AnyTrigger } from "../triggers/trigger.ts";
 import type { AnyWorkflow } from "../workflows/definition.ts";
 import type { AnyEvent } from "../workflows/event.ts";
 import type { Access } from "./access.ts";
+import type { Control } from "./control.ts";
 import { type JsonSchema, Schemas } from "./json-schema.ts";
 import { operationOf, type PathItem, problemResponses } from "./openapi-procedure.ts";
 import { eventPaths, webhookItems, workflowPaths } from "./openapi-workflow.ts";
@@ -34,7 +35,7 @@ export interface Described {
   triggers: readonly AnyTrigger[];
   authenticates: boolean;
   runs: Access;
-  control: Access;
+  control: Control;
   info: ApiInfo;
 }
 
@@ -42,7 +43,7 @@ export function openApiDocument(app: Described): JsonSchema {
   const { info } = app;
   const schemas = new Schemas();
   const paths: Record<string, PathItem> = {};
-  const security = (access: Access | boolean) => {
+  const security = (access: Control | boolean) => {
     if (access === true || (access !== false && access !== "open")) return [{ caller: [] }];
     // Who is known is told to the handler, and who is not is let in.
     return app.authenticates ? [{}, { caller: [] }] : [];

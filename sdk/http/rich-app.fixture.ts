@@ -203,6 +203,7 @@ export function richApp(engine: Engine) {
     publishOverHttp: true,
     engine,
     runs: "open",
+    control: { roles: ["admin"], starter: true },
     authenticate: (request) => {
       const token = /^Bearer (.+)$/.exec(request.headers.get("authorization") ?? "")?.[1];
       if (token === undefined) return undefined;

@@ -283,7 +283,7 @@ describe("control", () => {
     }
     expect(await send("POST", "/events/order.paid", json({ orderId: "o", amount: 1 }))).toMatchObject({ status: 401 });
     expect(await send("POST", `${base}/none/cancel`, json({}, as("user")))).toMatchObject({ status: 404 });
-    const published = await send("POST", "/events/order.paid?id=e1", json({ orderId: "o", amount: 1 }, as("user")));
+    const published = await send("POST", "/events/order.paid?id=e1", json({ orderId: "o", amount: 1 }, as("admin")));
     expect(published).toMatchObject({ status: 202, body: { id: "e1" } });
   });
 

@@ -10,6 +10,7 @@ import type { AnyWorkflow } from "../workflows/definition.ts";
 import type { AnyEvent } from "../workflows/event.ts";
 import type { Access, Gate } from "./access.ts";
 import type { AppState } from "./app-state.ts";
+import type { ControlGate } from "./control.ts";
 import { decodeObject, decoderOf } from "./decode.ts";
 import { toJson } from "./json.ts";
 import { toResponse } from "./problem.ts";
@@ -22,7 +23,7 @@ export interface WorkflowRouteParts {
   state: AppState;
   gate: Gate;
   runs: Access;
-  control: Access;
+  control: ControlGate;
   maxBytes: number;
   log: Log;
 }
@@ -130,11 +131,7 @@ export function mountWorkflows(app: Hono, parts: WorkflowRouteParts): void {
     return runEventsAnswer(c, engine, run.runId, { ended, stopping: state.stopping.signal });
   });
 
-  /** Who may control is asked before whether the run is there: a stranger learns of no run. */
-  const controlled = async (c: Context, what: string) => {
-    const principal = await gate.admit(c, control, what);
-    return { ...(await runOf(c)), principal };
-  };
+  const controlled = (c: Context, what: string) => control.admitTo(c, what, () => runOf(c));
   const bodyOf = async <S extends z.ZodType>(c: Context, contract: S): Promise<z.output<S>> =>
     checkContract(contract, await bodyIn(c, maxBytes), "the body");
 
@@ -177,7 +174,8 @@ export function mountWorkflows(app: Hono, parts: WorkflowRouteParts): void {
   });
 
   app.post("/workflows/:name/runs/:id/approvals/:node", async (c) => {
-    const { engine, run, principal } = await controlled(c, "answering an approval");
+    const principal = await control.admitOther(c, "answering an approval");
+    const { engine, run } = await runOf(c);
     const { approved, comment } = await bodyOf(c, runContracts.approval);
     const by = principal?.id ?? "anonymous";
     await engine.approve(run.runId, c.req.param("node"), {
@@ -193,10 +191,10 @@ export function mountWorkflows(app: Hono, parts: WorkflowRouteParts): void {
 export function mountEvents(
   app: Hono,
   events: ReadonlyMap<string, AnyEvent>,
-  { state, gate, control, maxBytes }: Pick<WorkflowRouteParts, "state" | "gate" | "control" | "maxBytes">,
+  { state, control, maxBytes }: Pick<WorkflowRouteParts, "state" | "control" | "maxBytes">,
 ): void {
   app.post("/events/:name", async (c) => {
-    await gate.admit(c, control, "publishing an event");
+    await control.admitOther(c, "publishing an event");
     const event = find(events, c.req.param("name"), "event");
     const body = await bodyIn(c, maxBytes);
     const decode = decoderOf(event.payload, "json");
