@@ -35,6 +35,7 @@ import { openLocalRuntime } from "./platform/runtime/local.ts";
 import { openOwnedProcesses } from "./platform/runtime/owned-processes.ts";
 import { openMasterKey } from "./platform/secrets/master-key.ts";
 import { Redactor } from "./platform/secrets/redactor.ts";
+import { EnvironmentSettings } from "./platform/telemetry/environment-settings.ts";
 import { openLogs } from "./platform/telemetry/logs.ts";
 import { openTraces } from "./platform/telemetry/traces.ts";
 import { type RegularWork, startRegularWork } from "./regular-work.ts";
@@ -187,6 +188,7 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
   // agents
   const traces = openTraces(telemetry);
   const logStore = openLogs(telemetry);
+  const telemetrySettings = new EnvironmentSettings(store.db);
   const suggestions = new Suggestions(db);
   const progress = new PipelineProgress();
   const pipeline = new Pipeline({
@@ -237,7 +239,7 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
           return { commit, message: (await host.describe(location, commit))?.subject ?? "" };
         },
       },
-      telemetry: { traces, logs: logStore, projects },
+      telemetry: { traces, logs: logStore, projects, settings: telemetrySettings },
       pullRequests: {
         project: async (organizationId, name) => {
           const row = await projects.row(organizationId, name);

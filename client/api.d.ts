@@ -385,6 +385,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/telemetry/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show how long an environment's telemetry is kept, what is sampled and where copies go
+         * @description Needs the role `viewer`. Effect: read, safe to repeat.
+         */
+        get: operations["telemetry.settings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/telemetry/configure": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change how long an environment's telemetry is kept, what is sampled and where copies go
+         * @description Needs the role `developer`. Effect: write, safe to repeat.
+         */
+        post: operations["telemetry.configure"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/traces/search": {
         parameters: {
             query?: never;
@@ -1988,6 +2028,193 @@ export interface operations {
                             state: string;
                             pid: number;
                             startedAt: string;
+                        }[];
+                    };
+                };
+            };
+            /** @description Refused, with what to do */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Failed, with what to do */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "telemetry.settings": {
+        parameters: {
+            query: {
+                project: string;
+                environment?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @description days that each signal is kept; holds for what arrives from then on */
+                        retentionDays: {
+                            traces: number;
+                            logs: number;
+                            metrics: number;
+                        };
+                        /** @description which traces are kept; without it all are */
+                        sampling: {
+                            /** @description share of the traces kept of those that are neither failed, slow nor cited; 1 keeps all */
+                            keepShare: number;
+                            /** @description a trace at or above this quantile of its own operation's durations is slow, and kept */
+                            slowQuantile: number;
+                            /** @description seconds from a trace's first span to the decision */
+                            waitSeconds: number;
+                            /** @description at least so many ordinary traces a minute are kept of every operation, however rare it is */
+                            minPerMinute: number;
+                        };
+                        forward: {
+                            /** Format: uri */
+                            endpoint: string;
+                            /** @default {} */
+                            headers: {
+                                [key: string]: string;
+                            };
+                            /**
+                             * @default [
+                             *       "traces",
+                             *       "logs",
+                             *       "metrics"
+                             *     ]
+                             */
+                            signals: ("traces" | "logs" | "metrics")[];
+                        }[];
+                    };
+                };
+            };
+            /** @description Refused, with what to do */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Failed, with what to do */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "telemetry.configure": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    project: string;
+                    /** @default production */
+                    environment?: string;
+                    retentionDays?: {
+                        traces?: number;
+                        logs?: number;
+                        metrics?: number;
+                    };
+                    sampling?: {
+                        /** @description share of the traces kept of those that are neither failed, slow nor cited; 1 keeps all */
+                        keepShare?: number;
+                        /** @description a trace at or above this quantile of its own operation's durations is slow, and kept */
+                        slowQuantile?: number;
+                        /** @description seconds from a trace's first span to the decision */
+                        waitSeconds?: number;
+                        /** @description at least so many ordinary traces a minute are kept of every operation, however rare it is */
+                        minPerMinute?: number;
+                    };
+                    /** @description replaces the list of copies */
+                    forward?: {
+                        /** Format: uri */
+                        endpoint: string;
+                        /** @default {} */
+                        headers?: {
+                            [key: string]: string;
+                        };
+                        /**
+                         * @default [
+                         *       "traces",
+                         *       "logs",
+                         *       "metrics"
+                         *     ]
+                         */
+                        signals?: ("traces" | "logs" | "metrics")[];
+                    }[];
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @description days that each signal is kept; holds for what arrives from then on */
+                        retentionDays: {
+                            traces: number;
+                            logs: number;
+                            metrics: number;
+                        };
+                        /** @description which traces are kept; without it all are */
+                        sampling: {
+                            /** @description share of the traces kept of those that are neither failed, slow nor cited; 1 keeps all */
+                            keepShare: number;
+                            /** @description a trace at or above this quantile of its own operation's durations is slow, and kept */
+                            slowQuantile: number;
+                            /** @description seconds from a trace's first span to the decision */
+                            waitSeconds: number;
+                            /** @description at least so many ordinary traces a minute are kept of every operation, however rare it is */
+                            minPerMinute: number;
+                        };
+                        forward: {
+                            /** Format: uri */
+                            endpoint: string;
+                            /** @default {} */
+                            headers: {
+                                [key: string]: string;
+                            };
+                            /**
+                             * @default [
+                             *       "traces",
+                             *       "logs",
+                             *       "metrics"
+                             *     ]
+                             */
+                            signals: ("traces" | "logs" | "metrics")[];
                         }[];
                     };
                 };

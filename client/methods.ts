@@ -19,6 +19,8 @@ export const methods = {
   "deployments.rollback": "post",
   "deployments.scale": "post",
   "deployments.cancel": "post",
+  "telemetry.settings": "get",
+  "telemetry.configure": "post",
   "traces.search": "get",
   "traces.count": "get",
   "traces.get": "get",

@@ -100,7 +100,14 @@ describe("a push", () => {
 
   test("of a branch that two environments follow is deployed to both", async () => {
     const { project, environment } = await projects.environment(push.organizationId, "shop", "production");
-    const staging = { ...environment, id: newId("env"), name: "staging", project_id: project.id };
+    const { telemetry, ...row } = environment;
+    const staging = {
+      ...row,
+      id: newId("env"),
+      name: "staging",
+      telemetry: JSON.stringify(telemetry),
+      project_id: project.id,
+    };
     await store.db.insertInto("environments").values(staging).execute();
     expect(await deployments.onPush(push)).toHaveLength(2);
     expect(await deployments.onPush(push)).toEqual([]);

@@ -55,6 +55,8 @@ export interface EnvironmentsTable {
   replicas: number;
   /** The app's database on the state server, once the app asked for one. */
   database_name: string | null;
+  /** `TelemetrySettings` of platform/telemetry/telemetry-settings.ts; absent keys have their defaults. */
+  telemetry: ColumnType<object, string | undefined, string>;
   created_at: Time;
 }
 

@@ -18,7 +18,7 @@ test("four openers at once on an empty database each get the whole schema", asyn
       expect(await store.db.selectFrom("deployments").selectAll().execute()).toEqual([]);
     }
     const done = await sql<{ name: string }>`SELECT name FROM kysely_migration`.execute(stores[0]!.db);
-    expect(done.rows.map((row) => row.name)).toEqual(["0001-core", "0002-token-expiry"]);
+    expect(done.rows.map((row) => row.name)).toEqual(["0001-core", "0002-token-expiry", "0003-environment-telemetry"]);
   } finally {
     await Promise.all(stores.map((store) => store.close()));
   }

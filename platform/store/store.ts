@@ -5,12 +5,14 @@ import pg from "pg";
 import { TsdevError } from "../../sdk/errors.ts";
 import * as core from "./migrations/0001-core.ts";
 import * as tokenExpiry from "./migrations/0002-token-expiry.ts";
+import * as environmentTelemetry from "./migrations/0003-environment-telemetry.ts";
 import type { DatabaseSchema } from "./schema.ts";
 
 /** Every migration by its name, in order. A released one is never changed. */
 const migrations: Record<string, Migration> = {
   "0001-core": core,
   "0002-token-expiry": tokenExpiry,
+  "0003-environment-telemetry": environmentTelemetry,
 };
 
 export interface Store {

@@ -1,8 +1,9 @@
-// The operations of telemetry: search traces, read one, search logs, follow them.
+// The operations of telemetry: settings, search traces, read one, search logs, follow them.
 import { z } from "zod";
 import { type Operation, operation, streamOperation } from "../../sdk/operation.ts";
 import { EnvironmentRef } from "../projects/project.ts";
 import type { Logs } from "./logs.ts";
+import { type SettingsOperationParts, telemetrySettingsOperations } from "./settings-operations.ts";
 import { severities } from "./severity.ts";
 import { Cursor, Since } from "./time-range.ts";
 import { LogRecord, Trace, TraceSummary } from "./trace.ts";
@@ -26,12 +27,15 @@ export interface TelemetryOperationParts {
   traces: Traces;
   logs: Logs;
   /** Throws `not_found` where the organization has no such environment. */
-  projects: { environment(organizationId: string, project: string, environment: string): Promise<unknown> };
+  projects: SettingsOperationParts["projects"];
+  settings: SettingsOperationParts["settings"];
 }
 
 /** The organization is always the principal's. */
-export function telemetryOperations({ traces, logs, projects }: TelemetryOperationParts): Operation[] {
+export function telemetryOperations({ traces, logs, projects, settings }: TelemetryOperationParts): Operation[] {
   return [
+    ...telemetrySettingsOperations({ settings, projects }),
+
     operation({
       name: "traces.search",
       summary: "Search the traces of an environment, newest first: slow ones, failed ones, or those of one route",

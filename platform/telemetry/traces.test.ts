@@ -143,8 +143,11 @@ function operationNamed(name: string) {
     projects: {
       async environment(_organizationId, project) {
         if (project !== "shop") throw new TsdevError("not_found", { message: "no such project", fix: "look" });
+        return { environment: { id: "env_1", telemetry: {} } };
       },
     },
+    // These operations read none.
+    settings: undefined as never,
   });
   return operations.find((operation) => operation.name === name)!;
 }
