@@ -2,8 +2,10 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
 import type { TelemetryStore } from "./clickhouse.ts";
-import { encodeLogs, type LogRow } from "./ingest/log-rows.ts";
+import { encodeLogs, type LogRow, noScope } from "./ingest/log-rows.ts";
+import type { Tenant } from "./ingest/tables.ts";
 import { guessSeverity, severityNumber } from "./severity.ts";
+import { defaultTelemetrySettings } from "./telemetry-settings.ts";
 
 /** A line that a process printed; a runtime's `OutputLine` with its organization is one. */
 export interface ProcessLine {
@@ -28,14 +30,20 @@ const textLimit = 64 * 1024;
 
 export class LogSink {
   readonly #store: TelemetryStore;
+  readonly #retentionDays: (tenant: Tenant) => number;
   #waiting: LogRow[] = [];
   #flushing: Promise<void> | undefined;
   #closed = false;
   #leftOut = 0;
   #count = 0;
 
-  constructor(store: TelemetryStore) {
+  /** `retentionDays` says for how many days an environment keeps its logs. */
+  constructor(
+    store: TelemetryStore,
+    retentionDays: (tenant: Tenant) => number = () => defaultTelemetrySettings.retentionDays.logs,
+  ) {
     this.#store = store;
+    this.#retentionDays = retentionDays;
   }
 
   /** Takes lines; followers get them at once. Resolves when they are stored. */
@@ -70,7 +78,7 @@ export class LogSink {
   }
 
   async #stored(batch: LogRow[]): Promise<boolean> {
-    return this.#store.insert("otel_logs", encodeLogs(batch), batch.length).then(
+    return this.#store.insert("otel_logs", encodeLogs(batch, this.#retentionDays), batch.length).then(
       () => true,
       () => false,
     );
@@ -94,8 +102,10 @@ export class LogSink {
         ["service.name", line.service],
         ["service.instance.id", line.instanceId],
       ],
-      scope: "",
+      resourceSchemaUrl: "",
+      scope: noScope,
       attributes: [["log.iostream", line.stream]],
+      eventName: "",
       tenant: { organizationId: line.organizationId, project: line.project, environment: line.environment },
       deployment: line.deploymentId,
     };

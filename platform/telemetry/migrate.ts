@@ -1,10 +1,12 @@
 // Brings the telemetry tables up to date: each numbered migration once, in order.
 import type { TelemetryEngine } from "./engine.ts";
 import * as first from "./migrations/0001-traces-logs-recordings.ts";
+import * as second from "./migrations/0002-collector-tables.ts";
 
 /** Every migration by its number. Statements are safe to repeat: a process may be killed between two of them. */
 const migrations: ReadonlyArray<{ id: number; name: string; statements: readonly string[] }> = [
   { id: 1, name: "traces-logs-recordings", statements: first.statements },
+  { id: 2, name: "collector-tables", statements: second.statements },
 ];
 
 export async function migrateTelemetry(engine: TelemetryEngine): Promise<void> {

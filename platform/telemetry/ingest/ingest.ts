@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { z } from "zod";
 import type { TelemetryStore } from "../clickhouse.ts";
 import { Recording } from "../recording.ts";
+import { defaultTelemetrySettings, type TelemetrySettings } from "../telemetry-settings.ts";
 import { isObject, list } from "./any-value.ts";
 import { encodeLogs, readJsonLogs, readProtobufLogs, withinBounds } from "./log-rows.ts";
 import { ProtobufCursor } from "./protobuf.ts";
@@ -13,6 +14,16 @@ import { encodeProtobufSpans } from "./spans-protobuf.ts";
 import { liveBounds, type Tenant, type TimeBounds } from "./tables.ts";
 
 export type Encoding = "protobuf" | "json";
+export type Signal = keyof TelemetrySettings["retentionDays"];
+/** Which times of a signal are kept for a tenant, and how long. */
+export type BoundsOf = (tenant: Tenant, signal: Signal) => TimeBounds | Promise<TimeBounds>;
+
+/** The retention that each environment has set; one that has set nothing has the defaults. */
+export function settingsBounds(
+  settingsOf: (tenant: Tenant) => TelemetrySettings | Promise<TelemetrySettings> = () => defaultTelemetrySettings,
+): BoundsOf {
+  return async (tenant, signal) => liveBounds((await settingsOf(tenant)).retentionDays[signal]);
+}
 
 /** What was stored and what was refused of a request, and why. */
 export interface IngestResult {
@@ -35,21 +46,21 @@ const answersLimit = 4_096;
  */
 export class Ingest {
   readonly #store: TelemetryStore;
-  readonly #bounds: () => TimeBounds;
+  readonly #bounds: BoundsOf;
   readonly #answers = new Map<string, { at: number; result: Promise<IngestResult> }>();
 
-  /** `bounds` says which times are kept; default is the tables' retention. */
-  constructor(store: TelemetryStore, bounds: () => TimeBounds = liveBounds) {
+  constructor(store: TelemetryStore, bounds: BoundsOf = settingsBounds()) {
     this.#store = store;
     this.#bounds = bounds;
   }
 
   traces(body: Buffer, encoding: Encoding, tenant: Tenant): Promise<IngestResult> {
     return this.#once("traces", body, tenant, async (request) => {
+      const bounds = await this.#bounds(tenant, "traces");
       const { rows, ...result } = decoding(() =>
         encoding === "protobuf"
-          ? encodeProtobufSpans(body, tenant, this.#bounds())
-          : encodeJsonSpans(parseJson(body), tenant, this.#bounds()),
+          ? encodeProtobufSpans(body, tenant, bounds)
+          : encodeJsonSpans(parseJson(body), tenant, bounds),
       );
       await this.#store.insert("otel_traces", rows, result.accepted, request);
       return result;
@@ -61,8 +72,9 @@ export class Ingest {
       const read = decoding(() =>
         encoding === "protobuf" ? readProtobufLogs(body, tenant) : readJsonLogs(parseJson(body), tenant),
       );
-      const { kept, ...result } = withinBounds(read, this.#bounds());
-      await this.#store.insert("otel_logs", encodeLogs(kept), kept.length, request);
+      const bounds = await this.#bounds(tenant, "logs");
+      const { kept, ...result } = withinBounds(read, bounds);
+      await this.#store.insert("otel_logs", encodeLogs(kept, bounds.retentionDays), kept.length, request);
       this.#store.logFeed.publish(kept);
       return result;
     });
@@ -82,7 +94,12 @@ export class Ingest {
       const kept = items.flatMap((item) => (item.success ? [item.data] : []));
       const index = items.findIndex((item) => !item.success);
       const deployment = typeof sent.deployment === "string" ? sent.deployment : "";
-      const { rows, accepted, tooOld } = encodeRecordings(kept, tenant, deployment, this.#bounds());
+      const { rows, accepted, tooOld } = encodeRecordings(
+        kept,
+        tenant,
+        deployment,
+        await this.#bounds(tenant, "traces"),
+      );
       await this.#store.insert("recordings", rows, accepted, request);
       const reason =
         index >= 0

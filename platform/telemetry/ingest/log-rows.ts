@@ -5,6 +5,17 @@ import { RowBinary } from "./row-binary.ts";
 import { type Attributes, find, jsonAttributes, jsonId, jsonTime, text, writeMap } from "./spans-json.ts";
 import type { EncodedRows, Tenant, TimeBounds } from "./tables.ts";
 
+/** What made a record: the instrumentation's name, and what is known of it. */
+export interface LogScope {
+  name: string;
+  version: string;
+  attributes: Attributes;
+  schemaUrl: string;
+}
+
+/** Of a record that no instrumentation made. */
+export const noScope: LogScope = { name: "", version: "", attributes: [], schemaUrl: "" };
+
 /** One log record as it is stored. */
 export interface LogRow {
   /** Nanoseconds since the epoch. */
@@ -18,13 +29,18 @@ export interface LogRow {
   service: string;
   body: string;
   resource: Attributes;
-  scope: string;
+  resourceSchemaUrl: string;
+  scope: LogScope;
   attributes: Attributes;
+  /** What happened, where the record is an event; otherwise empty. */
+  eventName: string;
   tenant: Tenant;
   deployment: string;
 }
 
-export function encodeLogs(rows: LogRow[]): Buffer {
+/** Encodes records of tenants that keep their logs for so many days. */
+export function encodeLogs(rows: LogRow[], retentionDays: number | ((tenant: Tenant) => number)): Buffer {
+  const daysOf = typeof retentionDays === "number" ? () => retentionDays : retentionDays;
   const out = new RowBinary(Math.max(4096, rows.length * 256));
   for (const row of rows) {
     out.int64(row.time);
@@ -35,29 +51,39 @@ export function encodeLogs(rows: LogRow[]): Buffer {
     out.uint8(row.severityNumber);
     out.text(row.service);
     out.text(row.body);
+    out.text(row.resourceSchemaUrl);
     writeMap(out, row.resource);
-    out.text(row.scope);
+    out.text(row.scope.schemaUrl);
+    out.text(row.scope.name);
+    out.text(row.scope.version);
+    writeMap(out, row.scope.attributes);
     writeMap(out, row.attributes);
+    out.text(row.eventName);
     out.text(row.tenant.organizationId);
     out.text(row.tenant.project);
     out.text(row.tenant.environment);
     out.text(row.deployment);
+    out.uint16(daysOf(row.tenant));
   }
   return out.bytes();
 }
 
 /** The record's own fields, before tenant and resource are known. */
-type OwnFields = Omit<LogRow, "service" | "resource" | "scope" | "tenant" | "deployment">;
+type OwnFields = Omit<LogRow, "service" | "resource" | "resourceSchemaUrl" | "scope" | "tenant" | "deployment">;
+
+/** A resource's attributes and the address of their schema. */
+type Origin = { attributes: Attributes; schemaUrl: string };
 
 /** Reads an ExportLogsServiceRequest in protobuf. Throws `MalformedProtobuf`. */
 export function readProtobufLogs(body: Uint8Array, tenant: Tenant): LogRow[] {
   const rows: LogRow[] = [];
   for (const resourceLogs of messages(new ProtobufCursor(body), 1)) {
     const parts = split(resourceLogs, 1, 2);
-    const resource = parts.head === null ? [] : protobufAttributes(parts.head, 1);
+    const attributes = parts.head === null ? [] : protobufAttributes(parts.head, 1);
+    const resource = { attributes, schemaUrl: parts.schemaUrl };
     for (const scopeLogs of parts.rest) {
       const scoped = split(scopeLogs, 1, 2);
-      const scope = scoped.head === null ? "" : protobufText(scoped.head, 1);
+      const scope = protobufScope(scoped.head, scoped.schemaUrl);
       for (const record of scoped.rest) rows.push(withPlace(protobufRecord(record), resource, scope, tenant));
     }
   }
@@ -68,9 +94,10 @@ export function readProtobufLogs(body: Uint8Array, tenant: Tenant): LogRow[] {
 export function readJsonLogs(request: Record<string, unknown>, tenant: Tenant): LogRow[] {
   const rows: LogRow[] = [];
   for (const resourceLogs of list(request.resourceLogs).filter(isObject)) {
-    const resource = isObject(resourceLogs.resource) ? jsonAttributes(resourceLogs.resource.attributes) : [];
+    const attributes = isObject(resourceLogs.resource) ? jsonAttributes(resourceLogs.resource.attributes) : [];
+    const resource = { attributes, schemaUrl: text(resourceLogs.schemaUrl) };
     for (const scopeLogs of list(resourceLogs.scopeLogs).filter(isObject)) {
-      const scope = isObject(scopeLogs.scope) ? text(scopeLogs.scope.name) : "";
+      const scope = jsonScope(scopeLogs);
       for (const record of list(scopeLogs.logRecords).filter(isObject)) {
         rows.push(withPlace(jsonRecord(record), resource, scope, tenant));
       }
@@ -95,9 +122,40 @@ export function withinBounds(rows: LogRow[], bounds: TimeBounds): { kept: LogRow
   };
 }
 
-function withPlace(own: OwnFields, resource: Attributes, scope: string, tenant: Tenant): LogRow {
-  const service = find(resource, "service.name") ?? "unknown_service";
-  return { ...own, service, resource, scope, tenant, deployment: find(resource, "tsdev.deployment") ?? "" };
+function withPlace(own: OwnFields, origin: Origin, scope: LogScope, tenant: Tenant): LogRow {
+  const resource = origin.attributes;
+  return {
+    ...own,
+    service: find(resource, "service.name") ?? "unknown_service",
+    resource,
+    resourceSchemaUrl: origin.schemaUrl,
+    scope,
+    tenant,
+    deployment: find(resource, "tsdev.deployment") ?? "",
+  };
+}
+
+function jsonScope(scopeLogs: Record<string, unknown>): LogScope {
+  const scope = isObject(scopeLogs.scope) ? scopeLogs.scope : {};
+  return {
+    name: text(scope.name),
+    version: text(scope.version),
+    attributes: jsonAttributes(scope.attributes),
+    schemaUrl: text(scopeLogs.schemaUrl),
+  };
+}
+
+function protobufScope(cursor: ProtobufCursor | null, schemaUrl: string): LogScope {
+  const scope: LogScope = { ...noScope, attributes: [], schemaUrl };
+  while (cursor?.next()) {
+    if (cursor.field === 1) scope.name = taken(cursor);
+    else if (cursor.field === 2) scope.version = taken(cursor);
+    else if (cursor.field === 3) {
+      cursor.range();
+      scope.attributes.push(protobufAttribute(cursor.inside()));
+    } else cursor.skip();
+  }
+  return scope;
 }
 
 function protobufRecord(cursor: ProtobufCursor): OwnFields {
@@ -117,6 +175,7 @@ function protobufRecord(cursor: ProtobufCursor): OwnFields {
     else if (cursor.field === 9) own.traceId = takenId(cursor, 16);
     else if (cursor.field === 10) own.spanId = takenId(cursor, 8);
     else if (cursor.field === 11) observed = cursor.fixed64();
+    else if (cursor.field === 12) own.eventName = taken(cursor);
     else cursor.skip();
   }
   own.time ||= observed;
@@ -134,6 +193,7 @@ function jsonRecord(record: Record<string, unknown>): OwnFields {
     severityNumber: severityInRange(number),
     body: jsonValueText(record.body),
     attributes: jsonAttributes(record.attributes),
+    eventName: text(record.eventName),
   };
 }
 
@@ -147,6 +207,7 @@ function emptyRecord(): OwnFields {
     severityNumber: 0,
     body: "",
     attributes: [],
+    eventName: "",
   };
 }
 
@@ -159,24 +220,26 @@ function messages(cursor: ProtobufCursor, field: number): ProtobufCursor[] {
   return split(cursor, -1, field).rest;
 }
 
-/** The message of one field (the last, as protobuf has it) and those of another. */
+/** The message of one field (the last, as protobuf has it), those of another, and the schema URL, which is field 3. */
 function split(
   cursor: ProtobufCursor,
   one: number,
   many: number,
-): { head: ProtobufCursor | null; rest: ProtobufCursor[] } {
+): { head: ProtobufCursor | null; rest: ProtobufCursor[]; schemaUrl: string } {
   let head: ProtobufCursor | null = null;
+  let schemaUrl = "";
   const rest: ProtobufCursor[] = [];
   while (cursor.next()) {
     if (cursor.field !== one && cursor.field !== many) {
-      cursor.skip();
+      if (cursor.field === 3 && one > 0) schemaUrl = taken(cursor);
+      else cursor.skip();
       continue;
     }
     cursor.range();
     if (cursor.field === one) head = cursor.inside();
     else rest.push(cursor.inside());
   }
-  return { head, rest };
+  return { head, rest, schemaUrl };
 }
 
 function protobufAttributes(cursor: ProtobufCursor, field: number): Attributes {
@@ -193,15 +256,6 @@ function protobufAttribute(cursor: ProtobufCursor): [string, string] {
     } else cursor.skip();
   }
   return [key, value];
-}
-
-function protobufText(cursor: ProtobufCursor, field: number): string {
-  let value = "";
-  while (cursor.next()) {
-    if (cursor.field === field) value = taken(cursor);
-    else cursor.skip();
-  }
-  return value;
 }
 
 function taken(cursor: ProtobufCursor): string {

@@ -1,4 +1,5 @@
 // OTLP traces in JSON to rows.
+import { adjustedCount } from "./adjusted-count.ts";
 import { isObject, jsonValueText, list } from "./any-value.ts";
 import { RowBinary } from "./row-binary.ts";
 import { type EncodedRows, spanKinds, statusCodes, type Tenant, type TimeBounds } from "./tables.ts";
@@ -80,6 +81,8 @@ function writeSpan(
   out.text(tenant.project);
   out.text(tenant.environment);
   out.text(find(resource, "tsdev.deployment") ?? "");
+  out.uint16(bounds.retentionDays);
+  out.float64(adjustedCount(text(span.traceState)));
   return null;
 }
 

@@ -1,4 +1,5 @@
 // OTLP traces in protobuf, straight to rows: one pass, no objects for each span.
+import { adjustedCount } from "./adjusted-count.ts";
 import { protobufValueText } from "./any-value.ts";
 import { ProtobufCursor } from "./protobuf.ts";
 import { RowBinary } from "./row-binary.ts";
@@ -70,6 +71,8 @@ class SpanEncoder {
   #resource: Uint8Array = new Uint8Array();
   #scope: Uint8Array = new Uint8Array();
   #deployment: Uint8Array = new Uint8Array();
+  /** The trace state of the span before, which most often is that of the next one, and what it means. */
+  #counted: { state: Buffer; count: number } = { state: Buffer.alloc(0), count: 1 };
   #accepted = 0;
   #rejected = 0;
   #reason = "";
@@ -235,7 +238,16 @@ class SpanEncoder {
     this.#links(span.links);
     out.raw(this.#tenant);
     out.raw(this.#deployment);
+    out.uint16(this.#bounds.retentionDays);
+    out.float64(this.#adjustedCount(span.traceState));
     this.#accepted++;
+  }
+
+  #adjustedCount([start, end]: [number, number]): number {
+    if (start === end) return 1;
+    const state = Buffer.from(this.#body.buffer, this.#body.byteOffset + start, end - start);
+    if (!state.equals(this.#counted.state)) this.#counted = { state, count: adjustedCount(state.toString("latin1")) };
+    return this.#counted.count;
   }
 
   #events(events: number[]): void {

@@ -7,14 +7,61 @@ export interface Tenant {
   environment: string;
 }
 
-export const ingestTables = ["otel_traces", "otel_logs", "recordings"] as const;
+/** Names of the tables and of their columns are those of the Collector's ClickHouse exporter; our own stand at the end of a row. */
+export const ingestTables = [
+  "otel_traces",
+  "otel_logs",
+  "otel_metrics_gauge",
+  "otel_metrics_sum",
+  "otel_metrics_histogram",
+  "otel_metrics_exponential_histogram",
+  "otel_metrics_summary",
+  "recordings",
+] as const;
 export type IngestTable = (typeof ingestTables)[number];
+
+type Columns = ReadonlyArray<readonly [name: string, type: string]>;
 
 const map = "Map(String, String)";
 const maps = "Array(Map(String, String))";
 
+/** Whose row it is, of which deployment, and how many days it is kept. */
+const owner: Columns = [
+  ["Organization", "String"],
+  ["Project", "String"],
+  ["Environment", "String"],
+  ["Deployment", "String"],
+  ["RetentionDays", "UInt16"],
+];
+
+/** What every data point begins with. */
+const point: Columns = [
+  ["ResourceAttributes", map],
+  ["ResourceSchemaUrl", "String"],
+  ["ScopeName", "String"],
+  ["ScopeVersion", "String"],
+  ["ScopeAttributes", map],
+  ["ScopeDroppedAttrCount", "UInt32"],
+  ["ScopeSchemaUrl", "String"],
+  ["ServiceName", "String"],
+  ["MetricName", "String"],
+  ["MetricDescription", "String"],
+  ["MetricUnit", "String"],
+  ["Attributes", map],
+  ["StartTimeUnix", "DateTime64(9)"],
+  ["TimeUnix", "DateTime64(9)"],
+];
+
+const exemplars: Columns = [
+  ["Exemplars.FilteredAttributes", maps],
+  ["Exemplars.TimeUnix", "Array(DateTime64(9))"],
+  ["Exemplars.Value", "Array(Float64)"],
+  ["Exemplars.SpanId", "Array(String)"],
+  ["Exemplars.TraceId", "Array(String)"],
+];
+
 /** Names and types of the columns of a RowBinary row. */
-export const columns: Record<IngestTable, ReadonlyArray<readonly [name: string, type: string]>> = {
+export const columns: Record<IngestTable, Columns> = {
   otel_traces: [
     ["Timestamp", "DateTime64(9)"],
     ["TraceId", "String"],
@@ -38,10 +85,9 @@ export const columns: Record<IngestTable, ReadonlyArray<readonly [name: string, 
     ["Links.SpanId", "Array(String)"],
     ["Links.TraceState", "Array(String)"],
     ["Links.Attributes", maps],
-    ["Organization", "String"],
-    ["Project", "String"],
-    ["Environment", "String"],
-    ["Deployment", "String"],
+    ...owner,
+    // How many spans this one stands for: 1 without sampling (OpenTelemetry's "adjusted count").
+    ["AdjustedCount", "Float64"],
   ],
   otel_logs: [
     ["Timestamp", "DateTime64(9)"],
@@ -52,13 +98,64 @@ export const columns: Record<IngestTable, ReadonlyArray<readonly [name: string, 
     ["SeverityNumber", "UInt8"],
     ["ServiceName", "String"],
     ["Body", "String"],
+    ["ResourceSchemaUrl", "String"],
     ["ResourceAttributes", map],
+    ["ScopeSchemaUrl", "String"],
     ["ScopeName", "String"],
+    ["ScopeVersion", "String"],
+    ["ScopeAttributes", map],
     ["LogAttributes", map],
-    ["Organization", "String"],
-    ["Project", "String"],
-    ["Environment", "String"],
-    ["Deployment", "String"],
+    ["EventName", "String"],
+    ...owner,
+  ],
+  otel_metrics_gauge: [...point, ["Value", "Float64"], ["Flags", "UInt32"], ...exemplars, ...owner],
+  otel_metrics_sum: [
+    ...point,
+    ["Value", "Float64"],
+    ["Flags", "UInt32"],
+    ...exemplars,
+    ["AggregationTemporality", "Int32"],
+    ["IsMonotonic", "Bool"],
+    ...owner,
+  ],
+  otel_metrics_histogram: [
+    ...point,
+    ["Count", "UInt64"],
+    ["Sum", "Float64"],
+    ["BucketCounts", "Array(UInt64)"],
+    ["ExplicitBounds", "Array(Float64)"],
+    ...exemplars,
+    ["Flags", "UInt32"],
+    ["Min", "Float64"],
+    ["Max", "Float64"],
+    ["AggregationTemporality", "Int32"],
+    ...owner,
+  ],
+  otel_metrics_exponential_histogram: [
+    ...point,
+    ["Count", "UInt64"],
+    ["Sum", "Float64"],
+    ["Scale", "Int32"],
+    ["ZeroCount", "UInt64"],
+    ["PositiveOffset", "Int32"],
+    ["PositiveBucketCounts", "Array(UInt64)"],
+    ["NegativeOffset", "Int32"],
+    ["NegativeBucketCounts", "Array(UInt64)"],
+    ...exemplars,
+    ["Flags", "UInt32"],
+    ["Min", "Float64"],
+    ["Max", "Float64"],
+    ["AggregationTemporality", "Int32"],
+    ...owner,
+  ],
+  otel_metrics_summary: [
+    ...point,
+    ["Count", "UInt64"],
+    ["Sum", "Float64"],
+    ["ValueAtQuantiles.Quantile", "Array(Float64)"],
+    ["ValueAtQuantiles.Value", "Array(Float64)"],
+    ["Flags", "UInt32"],
+    ...owner,
   ],
   recordings: [
     ["Timestamp", "DateTime64(3)"],
@@ -88,22 +185,23 @@ export interface EncodedRows {
   reason: string;
 }
 
-/** Which times rows may have, in nanoseconds since the epoch. */
+/** Which times rows may have, in nanoseconds since the epoch, and for how many days they are kept. */
 export interface TimeBounds {
   from: bigint;
   to: bigint;
+  retentionDays: number;
 }
 
 const day = 86_400_000_000_000n;
 
 /**
- * From the tables' retention to a day ahead. Each day is a partition: a body with a thousand different days would make
- * a thousand files and fail the inserts of others.
+ * From what would be dropped at once to a day ahead. Each day is a partition: a body with a thousand different days would
+ * make a thousand files and fail the inserts of others.
  */
-export function liveBounds(now: number = Date.now()): TimeBounds {
+export function liveBounds(retentionDays: number, now: number = Date.now()): TimeBounds {
   const nanoseconds = BigInt(Math.round(now)) * 1_000_000n;
-  return { from: nanoseconds - 14n * day, to: nanoseconds + day };
+  return { from: nanoseconds - BigInt(retentionDays) * day, to: nanoseconds + day, retentionDays };
 }
 
 /** Any time that ClickHouse can hold, from 1970 on; for files that are analyzed and thrown away. */
-export const anyTime: TimeBounds = { from: 1n, to: 7_258_118_400_000_000_000n };
+export const anyTime: TimeBounds = { from: 1n, to: 7_258_118_400_000_000_000n, retentionDays: 65_535 };
