@@ -53,6 +53,11 @@ export class ProtobufCursor {
 
   /** A varint as a number; bits past the 32nd are dropped. */
   varint(): number {
+    const first = this.bytes[this.#at]!;
+    if (first < 0x80 && this.#at < this.#limit) {
+      this.#at++;
+      return first;
+    }
     let value = 0;
     for (let shift = 0; shift < 70; shift += 7) {
       if (this.#at >= this.#limit) throw new MalformedProtobuf("ends within a number");
@@ -75,8 +80,41 @@ export class ProtobufCursor {
     throw new MalformedProtobuf(`a number of more than 10 bytes at byte ${this.#at}`);
   }
 
+  /** Takes a field of 64 bits, or a packed list of such, and sets `start` and `end`. */
+  range64(): void {
+    if (this.wire === 2) {
+      this.range();
+      if ((this.end - this.start) % 8 !== 0) {
+        throw new MalformedProtobuf(`field ${this.field} is no list of 64-bit numbers at byte ${this.#at}`);
+      }
+    } else {
+      this.start = this.#take(8, 1);
+      this.end = this.#at;
+    }
+  }
+
+  /** A list's number that stands at this byte. */
+  fixed64At(at: number): bigint {
+    return this.#view.getBigUint64(at, true);
+  }
+
+  /** True while the message has bytes left; for packed lists, whose numbers have no tags. */
+  more(): boolean {
+    return this.#at < this.#limit;
+  }
+
   fixed64(): bigint {
     return this.#view.getBigUint64(this.#take(8, 1), true);
+  }
+
+  sfixed64(): bigint {
+    return this.#view.getBigInt64(this.#take(8, 1), true);
+  }
+
+  /** A `sint32`, in which small negative numbers are short. */
+  zigzag(): number {
+    const value = this.varint();
+    return (value >>> 1) ^ -(value & 1);
   }
 
   double(): number {
