@@ -36,10 +36,14 @@ export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
 
 /** Throws `unauthenticated` when `seconds` (since 1970, as text) is not within the tolerance of now, either way. */
 export function checkTimestamp(seconds: string, toleranceSeconds: number): void {
-  const at = /^\d{1,12}$/.test(seconds) ? Number(seconds) : Number.NaN;
+  const at = /^\d{1,15}$/.test(seconds) ? Number(seconds) : Number.NaN;
   if (Math.abs(Date.now() / 1_000 - at) <= toleranceSeconds) return;
   throw unauthenticated(
-    Number.isNaN(at) ? "its timestamp is not a number of seconds" : `it was signed more than ${toleranceSeconds} s ago`,
+    Number.isNaN(at)
+      ? "its timestamp is not a number of seconds"
+      : at * 1_000 < Date.now()
+        ? `it was signed more than ${toleranceSeconds} s ago`
+        : `it was signed more than ${toleranceSeconds} s from now: this clock is behind the sender's, or the time is in milliseconds`,
   );
 }
 

@@ -147,6 +147,11 @@ test("a signature over timestamp and body is checked, as Slack's", async () => {
   const now = Math.floor(Date.now() / 1_000);
   expect((await post(headers(now))).status).toBe(202);
   expect((await post(headers(now - 301))).status).toBe(401);
+  const messageOf = async (at: number) => (await json(await post(headers(at)))).message;
+  expect(await messageOf(now - 301)).toContain("more than 300 s ago");
+  for (const ahead of [now + 305, now * 1_000]) {
+    expect(await messageOf(ahead)).toMatch(/more than 300 s from now.*clock.*milliseconds/);
+  }
   expect((await post({ ...headers(now), "x-slack-request-timestamp": "soon" })).status).toBe(401);
 });
 
