@@ -9,6 +9,7 @@ import { checkContract } from "../procedures/contract.ts";
 import type { AnyWorkflow, Scope } from "../workflows/definition.ts";
 import type { BegunChild } from "./drive.ts";
 import type { StartOptions } from "./engine.ts";
+import { QueuedRuns } from "./queued-runs.ts";
 import { databaseAway } from "./run-errors.ts";
 import { openRunSpan } from "./run-span.ts";
 import type { NewRun, RunStore, StoredRun } from "./run-store.ts";
@@ -28,18 +29,16 @@ export interface BeginningsParts {
   readonly maxQueued: number;
 }
 
-/** A count of queued runs is used for so long, milliseconds. */
-const countMs = 1_000;
-
 export class Beginnings {
   readonly #parts: BeginningsParts;
   /** By run id. */
   readonly #beginning = new Map<string, Promise<Begun>>();
-  readonly #queued = new Map<string, { count: number; at: number }>();
+  readonly #queued: QueuedRuns;
   #closing = false;
 
   constructor(parts: BeginningsParts) {
     this.#parts = parts;
+    this.#queued = new QueuedRuns(parts.store, parts.maxQueued);
   }
 
   /** From now on no run begins here but children. */
@@ -94,7 +93,7 @@ export class Beginnings {
     const { origin = { kind: "direct" }, delayMs = 0, parent = null, eventFloor } = options;
     const slotKey = ir.concurrency ? slotKeyOf(workflow, scope) : null;
     const take = this.#parts.worker.places() > 0 && slotKey === null && delayMs === 0;
-    if (!take && parent === null) await this.#checkQueue(name, id);
+    const admitted = !take && parent === null && (await this.#checkQueue(name, id));
     const span = openRunSpan({ id, workflow: name, version, origin });
     const fresh: NewRun = {
       id,
@@ -111,6 +110,7 @@ export class Beginnings {
       parent,
     };
     const begin = async () => {
+      const asked = performance.now();
       const { run, taken } = await this.#parts.store.begin(fresh, {
         take,
         delayMs,
@@ -118,32 +118,34 @@ export class Beginnings {
       });
       return {
         run,
-        driven: taken ? this.#parts.worker.begin(run, workflow.code, span) : this.#parts.worker.get(id),
+        driven: taken ? this.#parts.worker.begin(run, workflow.code, span, asked) : this.#parts.worker.get(id),
         taken,
       };
     };
-    const { run, driven, taken } = await (take ? this.#parts.worker.promising(1, begin) : begin());
-    if (!taken && run.state === "queued") {
-      const counted = this.#queued.get(name);
-      if (counted) counted.count++;
+    let queued = false;
+    let begun: Awaited<ReturnType<typeof begin>>;
+    try {
+      begun = await (take ? this.#parts.worker.promising(1, begin) : begin());
+      queued = !begun.taken && begun.run.state === "queued";
+    } finally {
+      this.#queued.begun(name, { admitted, queued });
+    }
+    const { run, driven } = begun;
+    if (queued) {
       if (delayMs > 0) this.#parts.worker.scanAt(new Date(this.#parts.store.now().getTime() + delayMs));
       else this.#parts.worker.scanSoon();
     }
     return { run, driven };
   }
 
-  /** Throws `rate_limited` when as many runs are queued as may be. Counted once a second, and exactly near the limit. */
-  async #checkQueue(workflow: string, runId: string): Promise<void> {
+  /** Throws `rate_limited` when as many runs are queued as may be. True: admitted; false: it is there already. */
+  async #checkQueue(workflow: string, runId: string): Promise<boolean> {
+    const queued = await this.#queued.admit(workflow);
+    if (queued === undefined) return true;
+    if (await this.#parts.store.find(runId)) return false;
     const { maxQueued } = this.#parts;
-    let counted = this.#queued.get(workflow);
-    if (!counted || counted.count >= maxQueued || performance.now() - counted.at > countMs) {
-      counted = { count: await this.#parts.store.queued(workflow), at: performance.now() };
-      this.#queued.set(workflow, counted);
-    }
-    if (counted.count < maxQueued) return;
-    if (await this.#parts.store.find(runId)) return;
     throw new TsdevError("rate_limited", {
-      message: `${counted.count} runs of workflow "${workflow}" are queued, and no more than ${maxQueued} may be`,
+      message: `${queued} runs of workflow "${workflow}" are queued, and no more than ${maxQueued} may be`,
       fix: "start it again later, add workers, or raise maxQueued",
     });
   }

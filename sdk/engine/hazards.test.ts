@@ -380,6 +380,22 @@ describe("back-pressure", () => {
     await expect(third).rejects.toMatchObject({ code: "rate_limited", fix: expect.stringContaining("maxQueued") });
     expect(await engine.start(w, { id: "a" }, { runId: "full-2", delayMs: 3_600_000 })).toEqual({ runId: "full-2" });
   });
+
+  test("however many a process starts at once, no more are queued than may be", async () => {
+    const engine = await open({ maxQueued: 5 });
+    const w = workflow("full-at-once").input(Id);
+    const crowd = (round: string) =>
+      Promise.allSettled(
+        Array.from({ length: 40 }, (_, n) =>
+          engine.start(w, { id: "a" }, { runId: `at-once-${round}-${n}`, delayMs: 3_600_000 }),
+        ),
+      );
+    const settled = [...(await crowd("one")), ...(await crowd("two"))];
+    expect(settled.filter(({ status }) => status === "fulfilled")).toHaveLength(5);
+    expect(await engine.runs({ workflow: "full-at-once", state: "queued", limit: 100 })).toHaveLength(5);
+    await engine.cancel("at-once-one-0");
+    await engine.start(w, { id: "a" }, { runId: "at-once-later", delayMs: 3_600_000 });
+  });
 });
 
 describe("events that start runs", () => {
