@@ -11,18 +11,33 @@ export interface Append {
   readonly row: Row;
 }
 
+/** SQLSTATE: nothing of the statement was done. */
+const uniqueViolation = "23505";
 /** Whether there is an output, for who does not need it. */
 const presence = "CASE WHEN output IS NOT NULL THEN '{}' END";
 const noData: Readonly<Record<string, unknown>> = Object.freeze({});
 
 export async function appendRows(db: Connection, items: readonly Append[]): Promise<readonly (undefined | Error)[]> {
   const columns = rowColumns(items);
-  const result = await db.result("append", sql.appendRows, columns);
-  if (result.rowCount === items.length) return [];
+  if ((await insertRows(db, columns)) === items.length) return [];
   const written = await writtenRows(db, columns);
   return items.map(({ lease, row }) =>
     written.has(rowKey(lease.runId, row.seq)) ? undefined : new LeaseLost(lease.runId),
   );
+}
+
+/** How many rows were inserted: those that are there already, or whose holder has lost its run, are not. */
+async function insertRows(db: Connection, columns: unknown[][]): Promise<number | null> {
+  try {
+    const inserted =
+      columns[0]!.length === 1
+        ? await db.result("append-one", sql.appendRow, columns.flat())
+        : await db.result("append", sql.appendRows, columns);
+    return inserted.rowCount;
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== uniqueViolation) throw error;
+    return (await db.result("append-missing", sql.appendMissingRows, columns)).rowCount;
+  }
 }
 
 /** Keys of those of these rows that this holder has written, as `rowKey` makes them. */

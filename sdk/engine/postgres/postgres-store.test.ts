@@ -74,6 +74,33 @@ describe("postgres store", () => {
     expect(await pathsOf(store, "race")).toEqual([]);
   });
 
+  test("in a batch, only the row of the run whose takeover is in flight is fenced off", async () => {
+    const store = await open();
+    for (const id of ["batch-a", "batch-b", "batch-c"]) await store.begin(newRun(id), take);
+    const other = new pg.Client({ connectionString: postgres.url });
+    await other.connect();
+    await other.query("BEGIN");
+    await other.query("UPDATE tsdev.runs SET lease_epoch = lease_epoch + 1 WHERE id = 'batch-b'");
+    const write = (id: string) => store.append({ runId: id, epoch: 1 }, finished(2, "n", 1));
+    const writes = Promise.allSettled(["batch-c", "batch-b", "batch-a"].map(write));
+    await Promise.race([waitForLock(other), writes]);
+    await other.query("COMMIT");
+    await other.end();
+    expect((await writes).map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+    expect(await pathsOf(store, "batch-b")).toEqual([]);
+    expect([await pathsOf(store, "batch-a"), await pathsOf(store, "batch-c")]).toEqual([["n"], ["n"]]);
+  });
+
+  test.each([1, 3])("of %i rows, what a try has committed whose answer was lost counts as written", async (count) => {
+    const store = await open();
+    const ids = Array.from({ length: count }, (_none, index) => `again-${count}-${index}`);
+    for (const id of ids) await store.begin(newRun(id), take);
+    const write = (id: string) => store.append({ runId: id, epoch: 1 }, finished(2, "n", 1));
+    await write(ids[0]!);
+    await Promise.all(ids.map(write));
+    for (const id of ids) expect(await pathsOf(store, id)).toEqual(["n"]);
+  });
+
   test("steps are written through a crash and restart of Postgres, none lost", async () => {
     const store = await open();
     await store.begin(newRun("crash"), take);
