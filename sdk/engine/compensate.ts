@@ -61,6 +61,8 @@ function undo(drive: Drive, { path, id, scope }: Compensable): Promise<unknown> 
     });
     const retries = policies.retries();
     for (let attempt = 1; ; attempt++) {
+      const held = drive.held();
+      if (held) await held;
       try {
         return await policies.guarded(drive.signal, (signal) =>
           callIn(procedure, input, {

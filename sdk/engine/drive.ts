@@ -9,6 +9,7 @@ import type { TsdevError } from "../errors.ts";
 import type { NodeCode, Scope as Values } from "../workflows/definition.ts";
 import type { Wait } from "./engine.ts";
 import type { History } from "./history.ts";
+import { Hold } from "./hold.ts";
 import { JournalWriter } from "./journal-writer.ts";
 import type { ActRequest, Change, Lease, OpenWait, Row, RunStore, StoredRun } from "./run-store.ts";
 import { Abandoned, Canceled, type Group, RunFailure, reasonOf, Stopped } from "./stops.ts";
@@ -40,6 +41,8 @@ export interface DriveParts {
   /** Undefined for a run that has just begun. */
   readonly history: History | undefined;
   readonly span: Span;
+  /** When the lease may end, by `performance.now()`. */
+  readonly heldUntil: number;
   /** Called after rows were written. */
   readonly onRow: () => void;
   /** Begins a child, or finds it. Throws what `start` does. */
@@ -69,6 +72,7 @@ export class Drive {
   readonly store: RunStore;
   readonly traced: boolean;
   readonly beginChild: DriveParts["beginChild"];
+  readonly #hold: Hold;
   readonly compensables: Compensable[] = [];
   /** Ids of the events that the run has received. */
   readonly received: string[];
@@ -103,6 +107,7 @@ export class Drive {
     this.store = parts.store;
     this.traced = parts.span.isRecording();
     this.beginChild = parts.beginChild;
+    this.#hold = new Hold(parts.heldUntil);
     this.received = parts.history?.eventIds() ?? [];
     this.children = new Set(parts.history?.openChildren());
     if (parts.history?.failing) this.#over = "failed";
@@ -158,8 +163,21 @@ export class Drive {
     if (hard) {
       this.#abort?.abort(reasonOf(reason));
       for (const leave of [...this.#inFlight]) leave(reason);
+      this.#hold.end(reason);
     }
     for (const waiter of [...this.#waiters]) waiter.settle(reason);
+  }
+
+  /** Comes before whatever has an effect; undefined: at once. Waits while another worker may have the run. */
+  held(): Promise<void> | undefined {
+    const pending = this.#hold.wait();
+    if (pending && this.#hard) throw this.#stopped;
+    return pending;
+  }
+
+  /** The lease ends no earlier than at `until`, by `performance.now()`. */
+  prolong(until: number): void {
+    this.#hold.prolong(until);
   }
 
   /** Has every node that is not finished refuse to begin: the run is to fail. */

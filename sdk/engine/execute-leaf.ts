@@ -170,6 +170,9 @@ async function runAttempts(
     let began: NodeJS.Timeout | undefined;
     if (code.procedure?.idempotent === false) await note(leaf, { type: "step.started", node: path });
     else began = setTimeout(sayBegan, slowMs, leaf);
+    // A cached step may outlive its run, and is no effect of it alone.
+    const held = policies.hasCache ? undefined : drive.held();
+    if (held) await held;
     const span = drive.traced ? startAttempt(leaf, number, input, scope) : undefined;
     let waitMs: number;
     try {

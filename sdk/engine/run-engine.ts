@@ -63,6 +63,7 @@ export class RunEngine implements Engine {
       store: parts.store,
       log: parts.log,
       maxRunning: parts.maxRunning,
+      leaseMs: parts.leaseMs,
       served: this.#served,
       followers: this.#followers,
       beginChild: (parent, child) => this.#beginnings.beginChild(parent, child),

@@ -24,6 +24,7 @@ export interface WorkerParts {
   readonly store: RunStore;
   readonly log: Log;
   readonly maxRunning: number;
+  readonly leaseMs: number;
   readonly served: ServedWorkflows;
   readonly followers: Followers;
   readonly beginChild: (parent: StoredRun, child: BegunChild) => Promise<void>;
@@ -56,11 +57,11 @@ export class Worker {
     return this.#driven.get(runId);
   }
 
-  /** Drives a run that has just begun and whose lease is ours. */
-  begin(run: StoredRun, code: ReadonlyMap<string, NodeCode>, span: RunSpan): Driven {
+  /** Drives a run that has just begun and whose lease is ours since `asked`, by `performance.now()`. */
+  begin(run: StoredRun, code: ReadonlyMap<string, NodeCode>, span: RunSpan, asked: number): Driven {
     const known = this.#driven.get(run.id);
     if (known) return known;
-    const { drive, ended } = this.#drive(code, run, 1, undefined, span);
+    const { drive, ended } = this.#drive(code, run, 1, undefined, span, asked);
     return this.#keep(run, ended, drive);
   }
 
@@ -142,8 +143,9 @@ export class Worker {
     if (ids.length === 0 || this.#closing) return 0;
     const places = ids.slice(0, Math.max(0, this.places()));
     const claimed = await this.promising(places.length, async () => {
+      const asked = performance.now();
       const runs = await this.#store.claim(places);
-      for (const run of runs) this.#carryOn(run);
+      for (const run of runs) this.#carryOn(run, asked);
       return runs;
     });
     if (due.length === free && claimed.length > 0) this.#scanAgain = true;
@@ -163,7 +165,7 @@ export class Worker {
     );
   }
 
-  #carryOn(run: ClaimedRun): void {
+  #carryOn(run: ClaimedRun, asked: number): void {
     const { promise, resolve } = Promise.withResolvers<Outcome>();
     const driven = this.#keep(run, promise);
     resolve(
@@ -176,7 +178,7 @@ export class Worker {
         const resumed = rows.at(-1)?.type !== "run.started";
         const span = openRunSpan(run, { traceparent: run.traceparent, resumed });
         const code = this.#parts.served.code(run.workflow, run.version, run.ir)!;
-        const { drive, ended } = this.#drive(code, run, run.seq, history, span);
+        const { drive, ended } = this.#drive(code, run, run.seq, history, span, asked);
         driven.drive = drive;
         return ended;
       })(),
@@ -188,13 +190,15 @@ export class Worker {
     await this.#store.askNow();
     const leases = [...this.#driven.values()].map(({ lease }) => lease);
     if (leases.length === 0) return;
+    const asked = performance.now();
     const held = await this.#store.renew(leases);
     for (const { runId, epoch } of leases) {
       const driven = this.#driven.get(runId);
       if (driven?.lease.epoch !== epoch) continue;
       const standing = held.get(runId);
       if (!standing) driven.drive?.stop(new LeaseLost(runId), true);
-      else if (driven.drive?.isBehind(standing.signals)) this.look(runId);
+      else driven.drive?.prolong(asked + this.#parts.leaseMs);
+      if (standing && driven.drive?.isBehind(standing.signals)) this.look(runId);
     }
   }
 
@@ -205,6 +209,7 @@ export class Worker {
     seq: number,
     history: History | undefined,
     span: RunSpan,
+    asked: number,
   ): { drive: Drive; ended: Promise<Outcome> } {
     const drive = new Drive({
       run,
@@ -213,6 +218,7 @@ export class Worker {
       code,
       history,
       span: span.span,
+      heldUntil: this.#store.durable ? asked + this.#parts.leaseMs : Number.POSITIVE_INFINITY,
       onRow: () => this.#parts.followers.changed(run.id),
       beginChild: (child) => this.#parts.beginChild(run, child),
     });
