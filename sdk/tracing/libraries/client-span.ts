@@ -16,12 +16,12 @@ export interface Entry extends SiteHolder {
   readonly active: Context;
 }
 
-/** Describes a call before it is known whether anybody will see its span. */
+/** A call as its span shows it. */
 export interface Call {
   name: string;
   /** Statement as it is grouped by: with placeholders in the place of values. */
   text: string | undefined;
-  attributes: () => Attributes;
+  attributes: Attributes;
 }
 
 /** An entry of which no place is known. */
@@ -44,16 +44,19 @@ export function entered(tracer: LeanTracer, text: string | undefined, below: Any
   return entry;
 }
 
-/** Starts the span of a call, below the span of `entry` or of the active context; undefined where nobody will see it. */
+/**
+ * Starts the span of a call, below the span of `entry` or of the active context; undefined where nobody will see it, and
+ * then nothing is described.
+ */
 export function begun(
   tracer: LeanTracer,
-  call: Call,
+  describe: () => Call,
   below: AnyFunction,
   entry?: Entry,
   fallback?: RawFrame[],
 ): RecordedSpan | undefined {
   try {
-    return begin(tracer, call, below, entry, fallback);
+    return begin(tracer, describe, below, entry, fallback);
   } catch {
     // What a library holds may be another thing than expected; its call goes on without a span.
     return undefined;
@@ -62,7 +65,7 @@ export function begun(
 
 function begin(
   tracer: LeanTracer,
-  { name, text, attributes }: Call,
+  describe: () => Call,
   below: AnyFunction,
   entry: Entry | undefined,
   fallback: RawFrame[] | undefined,
@@ -70,10 +73,12 @@ function begin(
   const active = entry?.active ?? activeContext();
   const parent = trace.getSpan(active);
   if (parent instanceof UnsampledSpan || isTracingSuppressed(active)) return undefined;
-  const all = attributes();
-  all[ATTR_DB_QUERY_TEXT] = text !== undefined && text.length > valueLimit ? text.slice(0, valueLimit) : text;
-  const span = tracer.begin(name, SpanKind.CLIENT, all, parent);
+  const span = tracer.begin("", SpanKind.CLIENT, {}, parent);
   if (!(span instanceof RecordedSpan)) return undefined;
+  const { name, text, attributes } = describe();
+  attributes[ATTR_DB_QUERY_TEXT] = text !== undefined && text.length > valueLimit ? text.slice(0, valueLimit) : text;
+  span.name = name;
+  span.attributes = attributes;
   if (entry) {
     span.repeats = entry.repeats;
     span.repeatsSeen = entry.repeatsSeen;

@@ -2,7 +2,7 @@
 import { tracingChannel } from "node:diagnostics_channel";
 import type { RecordedSpan } from "../span.ts";
 import type { LeanTracer, LeanTracerProvider } from "../tracer.ts";
-import { begun, errorType, finished, operationOf, type PeerError } from "./client-span.ts";
+import { begun, type Call, errorType, finished, operationOf, type PeerError } from "./client-span.ts";
 import { beginBatch, beginCommand, describedRedis } from "./redis-commands.ts";
 
 interface Server {
@@ -89,16 +89,18 @@ function argumentCount({ command, args = [] }: RedisMessage): number {
   return String(args[0]).toUpperCase() === command.toUpperCase() ? args.length - 1 : args.length;
 }
 
-const beginSql: Begin<SqlMessage> = (message, tracer, below) => {
-  const name = [operationOf(message.query) || "query", message.database].filter(Boolean).join(" ");
-  const attributes = () => ({
+const beginSql: Begin<SqlMessage> = (message, tracer, below) => begun(tracer, () => describedCall(message), below);
+
+const describedCall = (message: SqlMessage): Call => ({
+  name: [operationOf(message.query) || "query", message.database].filter(Boolean).join(" "),
+  text: withoutLiterals(message.query),
+  attributes: {
     "db.system.name": "mysql",
     "db.namespace": message.database || undefined,
     "server.address": message.serverAddress,
     "server.port": message.serverPort,
-  });
-  return begun(tracer, { name, text: withoutLiterals(message.query), attributes }, below);
-};
+  },
+});
 
 /** Here the statement has its values put in already. */
 function withoutLiterals(text: string): string {

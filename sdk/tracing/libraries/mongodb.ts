@@ -77,13 +77,15 @@ function patchConnection(prototype: Connection, tracer: LeanTracer): undefined {
     const [namespace, body] = args as [{ db?: string } | undefined, Command | undefined];
     const operation = body && Object.keys(body)[0];
     if (!operation || own.has(operation.toLowerCase())) return command.apply(this, args);
-    const collection = collectionOf(body, operation);
-    const call = {
-      name: collection ? `${operation} ${collection}` : operation,
-      text: shapeOf(body),
-      attributes: () => attributesOf(this.address, operation, collection, namespace?.db),
+    const describe = () => {
+      const collection = collectionOf(body, operation);
+      return {
+        name: collection ? `${operation} ${collection}` : operation,
+        text: shapeOf(body),
+        attributes: attributesOf(this.address, operation, collection, namespace?.db),
+      };
     };
-    const span = begun(tracer, call, tracedCommand);
+    const span = begun(tracer, describe, tracedCommand);
     if (!span) return command.apply(this, args);
     const last = args.length - 1;
     const callback = args[last];

@@ -123,8 +123,8 @@ function patchCluster(prototype: Methods<Pool & Connection>, tracer: LeanTracer)
 
 function failedCheckout(tracer: LeanTracer, pool: Pool, entry: Entry, error: unknown): void {
   const config = pool.config?.connectionConfig;
-  const call = { name: "connect", text: undefined, attributes: () => attributesOf(config) };
-  const span = begun(tracer, call, failedCheckout, entry);
+  const describe = () => ({ name: "connect", text: undefined, attributes: attributesOf(config) });
+  const span = begun(tracer, describe, failedCheckout, entry);
   if (!span) return;
   span.startedAt = entry.startedAt || span.startedAt;
   finished(span, error, described);
@@ -138,13 +138,12 @@ function patchConnection(prototype: Methods<Connection>, tracer: LeanTracer): vo
       const entry = arriving;
       arriving = undefined;
       const active = entry?.active ?? activeContext();
-      const text = textOf(args[0]);
-      const call = {
-        name: [operationOf(text ?? "") || name, this.config?.database].filter(Boolean).join(" "),
-        text,
-        attributes: () => attributesOf(this.config),
+      const describe = () => {
+        const text = textOf(args[0]);
+        const parts = [operationOf(text ?? "") || name, this.config?.database];
+        return { name: parts.filter(Boolean).join(" "), text, attributes: attributesOf(this.config) };
       };
-      const span = begun(tracer, call, tracedCall, entry, this[checkoutSite]);
+      const span = begun(tracer, describe, tracedCall, entry, this[checkoutSite]);
       const found = findCallback(args);
       if (found) {
         const bound = boundTo(active, found.callback);

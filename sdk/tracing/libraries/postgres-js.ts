@@ -97,10 +97,13 @@ function begin(query: Query, tracer: LeanTracer, below: (...args: never[]) => un
   // `handle` is called by everything that may begin a query, and again by everything that waits for it.
   if (query.executed || query[seen]) return;
   query[seen] = true;
-  const text = textOf(query);
-  const options = optionsOf.get(query.handler) ?? (instances.length === 1 ? instances[0] : undefined);
-  const name = [operationOf(text) || "query", options?.database].filter(Boolean).join(" ");
-  const span = begun(tracer, { name, text, attributes: () => attributesOf(options) }, below);
+  const describe = () => {
+    const text = textOf(query);
+    const options = optionsOf.get(query.handler) ?? (instances.length === 1 ? instances[0] : undefined);
+    const name = [operationOf(text) || "query", options?.database].filter(Boolean).join(" ");
+    return { name, text, attributes: attributesOf(options) };
+  };
+  const span = begun(tracer, describe, below);
   if (!span) return;
   // Both are called once, at the end: no reaction of ours hangs on the promise.
   endBefore(query, "resolve", () => end(query, span, undefined));

@@ -43,8 +43,12 @@ export function beginCommand(
 ): RecordedSpan | undefined {
   const operation = name.toUpperCase();
   if (handshake.has(operation) && trace.getActiveSpan() === undefined) return undefined;
-  const text = commandText(name, argumentCount);
-  return begun(tracer, { name: operation, text, attributes: () => attributesOf(operation, server()) }, below);
+  const describe = () => ({
+    name: operation,
+    text: commandText(name, argumentCount),
+    attributes: attributesOf(operation, server()),
+  });
+  return begun(tracer, describe, below);
 }
 
 /**
@@ -58,18 +62,21 @@ export function beginBatch(
   server: () => RedisServer,
   below: (...args: never[]) => unknown,
 ): RecordedSpan | undefined {
-  const known = typeof commands === "number" ? [] : commands;
-  const size = typeof commands === "number" ? commands : commands.length;
-  const names = new Set(known.map(({ name }) => name.toUpperCase()));
-  const operation = names.size === 1 ? `${batch} ${[...names][0]}` : batch;
-  const texts = known.slice(0, shownCommands).map(({ name, argumentCount }) => commandText(name, argumentCount));
-  if (known.length > shownCommands) texts.push("...");
-  const attributes = () => ({
-    ...attributesOf(operation, server()),
-    // One command is no batch, say the conventions.
-    [ATTR_DB_OPERATION_BATCH_SIZE]: size > 1 ? size : undefined,
-  });
-  return begun(tracer, { name: operation, text: texts.join("; ") || batch, attributes }, below);
+  const describe = () => {
+    const known = typeof commands === "number" ? [] : commands;
+    const size = typeof commands === "number" ? commands : commands.length;
+    const names = new Set(known.map(({ name }) => name.toUpperCase()));
+    const operation = names.size === 1 ? `${batch} ${[...names][0]}` : batch;
+    const texts = known.slice(0, shownCommands).map(({ name, argumentCount }) => commandText(name, argumentCount));
+    if (known.length > shownCommands) texts.push("...");
+    const attributes = {
+      ...attributesOf(operation, server()),
+      // One command is no batch, say the conventions.
+      [ATTR_DB_OPERATION_BATCH_SIZE]: size > 1 ? size : undefined,
+    };
+    return { name: operation, text: texts.join("; ") || batch, attributes };
+  };
+  return begun(tracer, describe, below);
 }
 
 function attributesOf(operation: string, { address, port, database }: RedisServer): Attributes {
