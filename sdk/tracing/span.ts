@@ -193,7 +193,8 @@ export class RecordedSpan extends Identity implements Span {
   repeatsSeen = 0;
   /** The statements made below this span. */
   statements: Map<string, Repeats> | undefined = undefined;
-  #count = 0;
+  // Unknown until the first is added: most spans of our own have all theirs from the start.
+  #count = -1;
   readonly #finished: Finished;
 
   constructor(
@@ -230,6 +231,7 @@ export class RecordedSpan extends Identity implements Span {
     const kept = limited(value);
     if (kept === undefined) return this;
     if (this.attributes[key] === undefined) {
+      if (this.#count < 0) this.#count = countOf(this.attributes);
       if (this.#count >= attributeLimit) {
         this.droppedAttributes += 1;
         return this;
@@ -318,6 +320,12 @@ function isTime(value: Attributes | TimeInput | undefined): value is TimeInput {
   return typeof value === "number" || value instanceof Date || Array.isArray(value);
 }
 
+function countOf(attributes: Attributes): number {
+  let count = 0;
+  for (const key in attributes) if (attributes[key] !== undefined) count += 1;
+  return count;
+}
+
 /** Undefined for what is no attribute's value. */
 function limited(value: unknown): AttributeValue | undefined {
   if (typeof value === "string") return value.length > valueLimit ? value.slice(0, valueLimit) : value;
@@ -326,7 +334,7 @@ function limited(value: unknown): AttributeValue | undefined {
   return value.map((item) => (typeof item === "string" && item.length > valueLimit ? item.slice(0, valueLimit) : item));
 }
 
-export function limitedAll(attributes: Attributes): Attributes {
+function limitedAll(attributes: Attributes): Attributes {
   const kept: Attributes = {};
   for (const key in attributes) {
     const value = limited(attributes[key]);

@@ -74,6 +74,23 @@ test("attributes of others are copied, cut where they are long, and left out whe
   expect(span.attributes.list).toEqual(["a"]);
 });
 
+test("a span has 128 attributes at most, those of its start counted, and tells how many it left out", () => {
+  const numbered = (from: number, to: number) =>
+    Object.fromEntries(Array.from({ length: to - from }, (_, index) => [`a${from + index}`, index]));
+  const span = tracer.startSpan("work", { attributes: numbered(0, 130) }) as RecordedSpan;
+  expect(Object.keys(span.attributes)).toHaveLength(128);
+  expect(span.droppedAttributes).toBe(2);
+  span.setAttributes({ ...numbered(130, 140), a0: "again" });
+  expect(Object.keys(span.attributes)).toHaveLength(128);
+  expect(span.attributes.a0).toBe("again");
+  expect(span.droppedAttributes).toBe(12);
+
+  const own = tracer.begin("own", SpanKind.SERVER, numbered(0, 100), undefined) as RecordedSpan;
+  own.setAttributes(numbered(100, 130));
+  expect(Object.keys(own.attributes)).toHaveLength(128);
+  expect(own.droppedAttributes).toBe(2);
+});
+
 test("times are taken as HrTime, Date and milliseconds", () => {
   const at = Date.now() - 5_000;
   for (const startTime of [at, new Date(at), [Math.floor(at / 1000), (at % 1000) * 1e6] as [number, number]]) {

@@ -18,7 +18,7 @@ import { type CallSites, callSiteKey, type RawFrame } from "./call-site.ts";
 import { fromTimeInput, onWall } from "./clock.ts";
 import type { HeadSampler } from "./head-sampling.ts";
 import { noteSite, type SitePolicy } from "./site-policy.ts";
-import { limitedAll, newTraceIds, parentIdsOf, RecordedSpan, type Scope, traceIdsOf, UnsampledSpan } from "./span.ts";
+import { newTraceIds, parentIdsOf, RecordedSpan, type Scope, traceIdsOf, UnsampledSpan } from "./span.ts";
 
 // Further off than this a start is one of a replayed clock, milliseconds.
 const believableMs = 60_000;
@@ -78,9 +78,9 @@ export class LeanTracer implements Tracer {
     const parent = options.root ? undefined : trace.getSpan(active);
     if (parent instanceof UnsampledSpan) return parent;
     const kind = options.kind ?? SpanKind.INTERNAL;
-    const attributes = options.attributes ? limitedAll(options.attributes) : {};
-    const span = this.begin(name, kind, attributes, parent);
+    const span = this.begin(name, kind, {}, parent);
     if (!(span instanceof RecordedSpan)) return span;
+    if (options.attributes) span.setAttributes(options.attributes);
     if (options.startTime !== undefined) this.#startAt(span, fromTimeInput(options.startTime));
     if (options.links) span.addLinks(options.links);
     if (kind === SpanKind.CLIENT || kind === SpanKind.PRODUCER) this.#place(span, parent, active);
