@@ -280,7 +280,8 @@ export class RunEngine implements Engine {
     });
     if (!outcome) throw noRun(runId);
     this.#followers.changed(runId);
-    this.#worker.look(runId);
+    // Before this returns, so that a run which is driven here begins no step that the act was to prevent.
+    await this.#worker.look(runId);
     return outcome.result;
   }
 
@@ -288,7 +289,7 @@ export class RunEngine implements Engine {
     if (this.#closing) return;
     if (notice.kind === "run") {
       this.#followers.changed(notice.runId);
-      this.#worker.look(notice.runId);
+      void this.#worker.look(notice.runId);
     } else if (notice.kind === "event") this.#dispatcher.look();
     else this.#worker.scanSoon();
   }

@@ -80,9 +80,9 @@ export class Worker {
   }
 
   /** Has a run that is driven here look at what was done to it. */
-  look(runId: string): void {
+  async look(runId: string): Promise<void> {
     // A failure is made good by the next beat.
-    this.#driven
+    await this.#driven
       .get(runId)
       ?.drive?.look()
       .catch(() => {});
@@ -198,7 +198,7 @@ export class Worker {
       const standing = held.get(runId);
       if (!standing) driven.drive?.stop(new LeaseLost(runId), true);
       else driven.drive?.prolong(asked + this.#parts.leaseMs);
-      if (standing && driven.drive?.isBehind(standing.signals)) this.look(runId);
+      if (standing && driven.drive?.isBehind(standing.signals)) void this.look(runId);
     }
   }
 
