@@ -11,7 +11,8 @@ import { isTransient } from "../../sdk/policies/transient.ts";
 import { enqueue } from "../../sdk/triggers/enqueue.ts";
 import { redisAvailable, startRedis } from "../../sdk/triggers/redis.fixture.ts";
 import { seededRandom } from "../seeded-random.ts";
-import { type Acts, check, type Verdict } from "./checker.ts";
+import type { Acts } from "./check-acts.ts";
+import { check, type Verdict } from "./checker.ts";
 import { Effects, steadyNow } from "./effects.ts";
 import { draw, nodesOf, specificationOf } from "./specification.ts";
 import { Supervisor } from "./supervisor.ts";
@@ -58,6 +59,7 @@ export async function hazardRun({
   const effects = new Effects(world.url);
   await effects.prepare();
   const specification = specificationOf(seed);
+  const specs = new Map([...specification.workflows, ...specification.children].map((one) => [one.name, one]));
   const { workflows, own } = workloadOf(specification, async () => {}, undefined);
   const open = () => openEngine({ databaseUrl: postgres.url, leaseMs, maxRunning: 0, log: silent });
   /** Two that act from outside and drive nothing. */
@@ -80,6 +82,8 @@ export async function hazardRun({
   const followed = new Map<string, number[]>();
   const counts = { restarts: 0, redisRestarts: 0, duplicates: 0, reconnects: 0 };
   const unended = new Set<string>();
+  /** What happens from outside is over. */
+  let calming = false;
   let allEnded = false;
   const pick = () => engines[Math.floor(random() * 2)]!;
 
@@ -252,12 +256,17 @@ export async function hazardRun({
   /** Now and then a failed run is retried by somebody. */
   async function retryFailed(): Promise<void> {
     const seen = new Set<string>();
-    while (unended.size > 0 && !allEnded) {
-      const { rows } = await query("SELECT id FROM tsdev.runs WHERE state = 'failed' AND parent IS NULL");
-      for (const { id } of rows) {
+    while (!calming && !allEnded) {
+      const { rows } = await query("SELECT id, workflow FROM tsdev.runs WHERE state = 'failed' AND parent IS NULL");
+      for (const { id, workflow } of rows) {
         if (seen.has(id)) continue;
         seen.add(id);
-        if (draw(seed, `${id} retry`) < 0.3) await insist(() => pick().retry(id)).catch(expectRefusal);
+        const dice = draw(seed, `${id} retry`);
+        if (dice > 0.5) continue;
+        // From what failed, or from any node that is in no other one, done or not.
+        const tops = specs.get(workflow)!.nodes.flatMap((node) => ("id" in node ? [node.id] : []));
+        const from = dice < 0.3 ? undefined : tops[Math.floor(draw(seed, `${id} from`) * tops.length)];
+        await insist(() => pick().retry(id, from === undefined ? {} : { from })).catch(expectRefusal);
       }
       await sleep(300);
     }
@@ -311,6 +320,8 @@ export async function hazardRun({
       }
       await sleep(200);
     }
+    calming = true;
+    await retrying;
     // The crons go on for ever; without them the rest comes to its end with nobody in its way.
     await supervisor.calm(workers);
     let left: { id: string; state: string }[];
@@ -322,7 +333,7 @@ export async function hazardRun({
         if (state === "paused") await insist(() => pick().resume(id)).catch(expectRefusal);
     } while (left.length > 0 && performance.now() < calmUntil && !failure);
     allEnded = true;
-    await Promise.all([answering, retrying, ...following]);
+    await Promise.all([answering, ...following]);
     await supervisor.end();
     if (failure) throw failure;
     const acts: Acts = { started, delays, approvals, published, followed };

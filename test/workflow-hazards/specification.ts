@@ -70,6 +70,8 @@ export function specificationOf(seed: number, workflowCount = 16): Specification
 
   function make(name: string, isChild: boolean): WorkflowSpec {
     let count = 0;
+    // A run that undid something cannot be retried.
+    const undoes = chance(0.5);
     const next = (op: string) => `${name}_${op}${++count}`;
     const step = (reads: string | undefined, inParallel = false): StepSpec => {
       const idempotent = [true, undefined, undefined, false][between(0, 3)];
@@ -81,7 +83,7 @@ export function specificationOf(seed: number, workflowCount = 16): Specification
         reads: inParallel ? undefined : reads,
         retry,
         timeout: !inParallel && retry && idempotent !== false && chance(0.15),
-        compensate: !inParallel && chance(0.3),
+        compensate: undoes && !inParallel && chance(0.5),
       };
     };
     const body = (length: number, depth: number, outer: string | undefined): NodeSpec[] => {
