@@ -1,7 +1,7 @@
 // Logs: search in what is stored, and follow what arrives.
 import type { TelemetryStore } from "./clickhouse.ts";
+import { find } from "./ingest/attribute-limits.ts";
 import type { LogRow } from "./ingest/log-rows.ts";
-import { find } from "./ingest/spans-json.ts";
 import { LogSink, type ProcessLine } from "./log-sink.ts";
 import type { QueryParams, TelemetryReader } from "./reader.ts";
 import { type Severity, severityNumber, severityOf } from "./severity.ts";

@@ -54,8 +54,9 @@ export function makeSpans(roots: TestSpan[], resource: Attributes = {}): Readabl
     spanProcessors: [new SimpleSpanProcessor({ exporter })],
   });
   const tracer = provider.getTracer("test-scope", "1.2.3");
+  const now = Date.now();
   const make = (test: TestSpan, parent = context.active()) => {
-    const start = Date.now() - (test.ago ?? 1_000);
+    const start = now - (test.ago ?? 1_000);
     const options = { kind: test.kind ?? SpanKind.INTERNAL, attributes: test.attributes ?? {}, startTime: start };
     const span = tracer.startSpan(test.name, options, parent);
     for (const event of test.events ?? []) span.addEvent(event.name, event.attributes ?? {}, start);

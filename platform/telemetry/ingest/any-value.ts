@@ -77,17 +77,29 @@ export function jsonValueText(value: unknown): string {
   return valueText(jsonValue(value, 0));
 }
 
+/** An integer of JSON that has lost digits, because it was written as a number and not as a text. */
+export class InexactInteger extends Error {
+  override name = "InexactInteger";
+}
+
 function jsonValue(any: unknown, depth: number): Value {
-  if (typeof any !== "object" || any === null || depth > depthLimit) return null;
+  if (typeof any !== "object" || any === null) return null;
+  if (depth > depthLimit) throw new Error(`a value is nested deeper than ${depthLimit}`);
   const value = any as Record<string, unknown>;
   if (typeof value.stringValue === "string") return value.stringValue;
   if (typeof value.boolValue === "boolean") return value.boolValue;
   // 64-bit integers are texts in protobuf's JSON; numbers are accepted.
-  if (typeof value.intValue === "string" || typeof value.intValue === "number") {
+  if (typeof value.intValue === "string") {
     const number = Number(value.intValue);
-    return Number.isSafeInteger(number) ? number : String(value.intValue);
+    return Number.isSafeInteger(number) ? number : value.intValue;
   }
-  if (typeof value.doubleValue === "number" || typeof value.doubleValue === "string") return value.doubleValue;
+  if (typeof value.intValue === "number") {
+    if (Number.isInteger(value.intValue) && !Number.isSafeInteger(value.intValue)) throw new InexactInteger();
+    return value.intValue;
+  }
+  if (typeof value.doubleValue === "number") return value.doubleValue;
+  // NaN and the infinities are texts in protobuf's JSON.
+  if (typeof value.doubleValue === "string") return Number(value.doubleValue);
   if (typeof value.bytesValue === "string") return value.bytesValue;
   if (isObject(value.arrayValue)) {
     return list(value.arrayValue.values).map((item) => jsonValue(item, depth + 1));

@@ -3,10 +3,15 @@ import { SpanKind } from "@opentelemetry/api";
 import { JsonTraceSerializer, ProtobufTraceSerializer } from "@opentelemetry/otlp-transformer";
 import { expect, test } from "vitest";
 import { makeSpans } from "../telemetry-fixture.ts";
+import { attributeBytes, attributeLimit, cutWarning, droppedAttribute } from "./attribute-limits.ts";
+import { readJson } from "./json-fields.ts";
+import { readJsonLogs, readProtobufLogs, withinBounds } from "./log-rows.ts";
+import { protobufOf } from "./otlp-messages.fixture.ts";
 import { encodeFields, MalformedProtobuf } from "./protobuf.ts";
+import { TooManyRowBytes } from "./row-binary.ts";
 import { encodeJsonSpans } from "./spans-json.ts";
 import { encodeProtobufSpans } from "./spans-protobuf.ts";
-import { liveBounds } from "./tables.ts";
+import { type EncodedRows, liveBounds } from "./tables.ts";
 
 const tenant = { organizationId: "org_1", project: "shop", environment: "production" };
 const bounds = liveBounds(14);
@@ -158,6 +163,12 @@ test("a value nested without end is malformed and no overflow of the stack", () 
   ]);
   const body = request(Buffer.concat([span(), encodeFields([[9, attribute]])]));
   expect(() => encodeProtobufSpans(body, tenant, bounds)).toThrow(MalformedProtobuf);
+  let inJson: object = { stringValue: "deep" };
+  for (let depth = 0; depth < 1_000; depth++) inJson = { arrayValue: { values: [inJson] } };
+  const deep = { resourceSpans: [{ resource: { attributes: [{ key: "service.name", value: inJson }] } }] };
+  expect(() => encoded(deep)).toThrow("nested deeper");
+  // Depths that no call stack holds.
+  expect(() => encoded(`{"resourceSpans":[{"resource":${'{"a":'.repeat(1_000_000)}`)).toThrow("JSON");
 });
 
 test("JSON with odd but legal forms is read, and with wrong ones the span is refused", () => {
@@ -169,7 +180,7 @@ test("JSON with odd but legal forms is read, and with wrong ones the span is ref
     { ...one, startTimeUnixNano: Number(start), name: "lone \ud800 surrogate", attributes: [null, { key: "k" }] },
     { ...one, kind: 99, attributes: [{ key: "n", value: { doubleValue: "NaN" } }] },
   );
-  const result = encodeJsonSpans(accepted, tenant, bounds);
+  const result = encoded(accepted);
   expect(result).toMatchObject({ accepted: 3, rejected: 0 });
   for (const text of ["Server", "Error", "ab".repeat(16), "lone \uFFFD surrogate", "NaN", "unknown_service"]) {
     expect(result.rows.includes(text)).toBe(true);
@@ -180,5 +191,104 @@ test("JSON with odd but legal forms is read, and with wrong ones the span is ref
     startTimeUnixNano: -1,
   });
   expect(encodeJsonSpans(refused, tenant, bounds)).toMatchObject({ accepted: 0, rejected: 4 });
-  expect(encodeJsonSpans({ resourceSpans: "no" }, tenant, bounds)).toMatchObject({ accepted: 0, rejected: 0 });
+});
+
+function encoded(request: unknown): EncodedRows {
+  const body = Buffer.from(typeof request === "string" ? request : JSON.stringify(request));
+  return readJson(body, (sent) => encodeJsonSpans(sent, tenant, bounds));
+}
+
+test("JSON of which nothing would be stored in silence is refused", () => {
+  for (const [request, reason] of [
+    [{ resourceSpans: "no" }, "resourceSpans is not a list"],
+    [{ resource_spans: [] }, "resource_spans is written resourceSpans"],
+    [{ resourceSpans: [{ scope_spans: [] }] }, "scope_spans is written scopeSpans"],
+    [{ resourceSpans: [{ scopeSpans: [{ spans: {} }] }] }, "spans is not a list"],
+    [[], "not a JSON object"],
+    ["", "JSON"],
+  ] as const) {
+    expect(() => encoded(request)).toThrow(reason);
+  }
+  // Fields of tomorrow are no mistake.
+  expect(encoded({ unknown: 1 })).toMatchObject({ accepted: 0, rejected: 0 });
+});
+
+test("integers of 64 bits are read to the last digit, as texts and bare", () => {
+  const digits = `${Date.now()}123457`;
+  const ids = `"traceId":"${"ab".repeat(16)}","spanId":"${"cd".repeat(8)}"`;
+  const wrap = (start: string, value: string) =>
+    `{"resourceSpans":[{"scopeSpans":[{"spans":[{${ids},"startTimeUnixNano":${start},"endTimeUnixNano":${start},` +
+    `"attributes":[{"key":"n","value":{"intValue":${value}}},{"key":"d","value":{"doubleValue":1e300}}]}]}]}]}`;
+  for (const value of ["9223372036854775807", "-9223372036854775808", "9007199254740993"]) {
+    const [bare, quoted] = [encoded(wrap(digits, value)), encoded(wrap(`"${digits}"`, `"${value}"`))];
+    expect(bare.accepted).toBe(1);
+    expect(bare.rows.equals(quoted.rows)).toBe(true);
+    expect(bare.rows.readBigInt64LE()).toBe(BigInt(digits));
+    expect(bare.rows.includes(value)).toBe(true);
+  }
+});
+
+test("what passes the limits of attributes is cut at a character's end and counted, from protobuf and JSON alike", () => {
+  const long = `${"x".repeat(attributeBytes - 1)}ü`;
+  const many = Array.from({ length: attributeLimit + 5 }, (_, i) => ({ key: `k${i}`, value: { intValue: i } }));
+  const start = `${Date.now()}000000`;
+  const span = {
+    traceId: "ab".repeat(16),
+    spanId: "cd".repeat(8),
+    startTimeUnixNano: start,
+    attributes: [{ key: "long", value: { stringValue: long } }, ...many],
+    droppedAttributesCount: 3,
+    events: [{ name: "e", attributes: many, droppedAttributesCount: 1 }],
+    links: [{ traceId: "ef".repeat(16), spanId: "01".repeat(8), attributes: many }],
+  };
+  const request = { resourceSpans: [{ resource: { attributes: many }, scopeSpans: [{ spans: [span] }] }] };
+  const json = encoded(request);
+  expect(json).toMatchObject({ accepted: 1, rejected: 0, reason: cutWarning });
+  const protobuf = encodeProtobufSpans(protobufOf("Traces", request), tenant, bounds);
+  expect(protobuf).toMatchObject({ accepted: 1, rejected: 0, reason: cutWarning });
+  expect(protobuf.rows.equals(json.rows)).toBe(true);
+  const dropped = (count: number) =>
+    Buffer.concat([
+      Buffer.from([droppedAttribute.length]),
+      Buffer.from(droppedAttribute),
+      Buffer.from([1]),
+      Buffer.from(String(count)),
+    ]);
+  // Of the span 6 here and 3 at the sender, of the event 5 and 1, of the resource and the link 5.
+  for (const count of [9, 6, 5]) expect(json.rows.includes(dropped(count))).toBe(true);
+  expect(json.rows.includes("xü")).toBe(false);
+  expect(json.rows.includes("\uFFFD")).toBe(false);
+
+  const record = {
+    timeUnixNano: start,
+    body: { stringValue: "b" },
+    attributes: span.attributes,
+    droppedAttributesCount: 3,
+  };
+  const logs = {
+    resourceLogs: [
+      { resource: { attributes: many }, scopeLogs: [{ scope: { attributes: many }, logRecords: [record] }] },
+    ],
+  };
+  const fromJson = readJson(Buffer.from(JSON.stringify(logs)), (sent) => readJsonLogs(sent, tenant));
+  const fromProtobuf = readProtobufLogs(protobufOf("Logs", logs), tenant);
+  expect(fromProtobuf).toEqual(fromJson);
+  expect(withinBounds(fromJson, bounds).reason).toBe(cutWarning);
+  expect(fromJson[0]!.attributes.at(-1)).toEqual([droppedAttribute, "9"]);
+  expect(fromJson[0]!.attributes[0]![1]).toBe("x".repeat(attributeBytes - 1));
+});
+
+test("a resource that would be repeated until the rows are too large is refused and not grown in memory", () => {
+  const spans = Array.from({ length: 20_000 }, (_, i) => ({
+    traceId: "ab".repeat(16),
+    spanId: (i + 1).toString(16).padStart(16, "0"),
+    startTimeUnixNano: `${Date.now()}000000`,
+  }));
+  const attributes = Array.from({ length: 100 }, (_, i) => ({
+    key: `k${i}`,
+    value: { stringValue: "x".repeat(1_000) },
+  }));
+  const request = { resourceSpans: [{ resource: { attributes }, scopeSpans: [{ spans }] }] };
+  expect(() => encodeProtobufSpans(protobufOf("Traces", request), tenant, bounds)).toThrow(TooManyRowBytes);
+  expect(() => encoded(request)).toThrow(TooManyRowBytes);
 });

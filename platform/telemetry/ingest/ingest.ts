@@ -4,11 +4,14 @@ import { z } from "zod";
 import type { TelemetryStore } from "../clickhouse.ts";
 import { Recording } from "../recording.ts";
 import { defaultTelemetrySettings, type TelemetrySettings } from "../telemetry-settings.ts";
-import { isObject, list } from "./any-value.ts";
+import { list } from "./any-value.ts";
+import { readJson } from "./json-fields.ts";
 import { encodeLogs, readJsonLogs, readProtobufLogs, withinBounds } from "./log-rows.ts";
-import { ProtobufCursor } from "./protobuf.ts";
+import { encodeJsonMetrics } from "./metrics-json.ts";
+import { encodeProtobufMetrics } from "./metrics-protobuf.ts";
 import { encodeRecordings } from "./recording-rows.ts";
 import { knownMs } from "./request-journal.ts";
+import { TooManyRowBytes } from "./row-binary.ts";
 import { encodeJsonSpans } from "./spans-json.ts";
 import { encodeProtobufSpans } from "./spans-protobuf.ts";
 import { liveBounds, type Tenant, type TimeBounds } from "./tables.ts";
@@ -60,7 +63,7 @@ export class Ingest {
       const { rows, ...result } = decoding(() =>
         encoding === "protobuf"
           ? encodeProtobufSpans(body, tenant, bounds)
-          : encodeJsonSpans(parseJson(body), tenant, bounds),
+          : readJson(body, (sent) => encodeJsonSpans(sent, tenant, bounds)),
       );
       await this.#store.insert("otel_traces", rows, result.accepted, request);
       return result;
@@ -70,7 +73,7 @@ export class Ingest {
   logs(body: Buffer, encoding: Encoding, tenant: Tenant): Promise<IngestResult> {
     return this.#once("logs", body, tenant, async (request) => {
       const read = decoding(() =>
-        encoding === "protobuf" ? readProtobufLogs(body, tenant) : readJsonLogs(parseJson(body), tenant),
+        encoding === "protobuf" ? readProtobufLogs(body, tenant) : readJson(body, (sent) => readJsonLogs(sent, tenant)),
       );
       const bounds = await this.#bounds(tenant, "logs");
       const { kept, ...result } = withinBounds(read, bounds);
@@ -80,16 +83,27 @@ export class Ingest {
     });
   }
 
-  /** Counts the data points of a metrics request, all of which are refused. */
-  metrics(body: Buffer, encoding: Encoding): IngestResult {
-    const rejected = decoding(() => (encoding === "protobuf" ? protobufPoints(body) : jsonPoints(parseJson(body))));
-    return { accepted: 0, rejected, reason: "metrics are not kept yet; traces and logs are" };
+  metrics(body: Buffer, encoding: Encoding, tenant: Tenant): Promise<IngestResult> {
+    return this.#once("metrics", body, tenant, async (request) => {
+      const bounds = await this.#bounds(tenant, "metrics");
+      const { tables, ...result } = decoding(() =>
+        encoding === "protobuf"
+          ? encodeProtobufMetrics(body, tenant, bounds)
+          : readJson(body, (sent) => encodeJsonMetrics(sent, tenant, bounds)),
+      );
+      // Each table is known for itself: a process that dies between two of them has stored a part of the request.
+      const missing = tables.filter(({ table }) => !this.#store.knows(`${request}.${table}`));
+      await Promise.all(
+        missing.map(({ table, rows, count }) => this.#store.insert(table, rows, count, `${request}.${table}`)),
+      );
+      return result;
+    });
   }
 
   /** `{ recordings: Recording[], deployment? }` in JSON; an item that does not fit the contract is refused alone. */
   recordings(body: Buffer, tenant: Tenant): Promise<IngestResult> {
     return this.#once("recordings", body, tenant, async (request) => {
-      const sent = decoding(() => parseJson(body));
+      const sent = decoding(() => readJson(body, (request) => request));
       const items = list(sent.recordings).map((item) => Recording.safeParse(item));
       const kept = items.flatMap((item) => (item.success ? [item.data] : []));
       const index = items.findIndex((item) => !item.success);
@@ -142,48 +156,7 @@ function decoding<T>(work: () => T): T {
   try {
     return work();
   } catch (cause) {
+    if (cause instanceof TooManyRowBytes) throw cause;
     throw new MalformedBody(cause instanceof Error ? cause.message : String(cause), { cause });
   }
-}
-
-function parseJson(body: Buffer): Record<string, unknown> {
-  const value: unknown = JSON.parse(body.toString("utf8"));
-  if (!isObject(value)) throw new Error("the body is not a JSON object");
-  return value;
-}
-
-/** Fields of a Metric that hold data points: gauge, sum, histogram, exponential histogram, summary. */
-const pointFields = [5, 7, 9, 10, 11];
-
-function protobufPoints(body: Buffer): number {
-  let points = 0;
-  const walk = (cursor: ProtobufCursor, depth: number) => {
-    while (cursor.next()) {
-      // resource_metrics 1 > scope_metrics 2 > metrics 2 > one of the kinds > data_points 1
-      const deeper =
-        depth === 0 || depth === 4
-          ? cursor.field === 1
-          : depth === 3
-            ? pointFields.includes(cursor.field)
-            : cursor.field === 2;
-      if (!deeper) {
-        cursor.skip();
-        continue;
-      }
-      cursor.range();
-      if (depth === 4) points++;
-      else walk(cursor.inside(), depth + 1);
-    }
-  };
-  walk(new ProtobufCursor(body), 0);
-  return points;
-}
-
-function jsonPoints(request: Record<string, unknown>): number {
-  return list(request.resourceMetrics)
-    .filter(isObject)
-    .flatMap((resource) => list(resource.scopeMetrics).filter(isObject))
-    .flatMap((scope) => list(scope.metrics).filter(isObject))
-    .flatMap((metric) => Object.values(metric).filter(isObject))
-    .reduce((sum, kind) => sum + list(kind.dataPoints).length, 0);
 }

@@ -1,30 +1,71 @@
 // Fields of OTLP/JSON: what protobuf's JSON allows for them, and what is refused because it would be lost in silence.
-import { isObject, jsonValueText } from "./any-value.ts";
+import { InexactInteger, isObject, jsonValueText } from "./any-value.ts";
 import { attributeBytes, attributeLimit, droppedAttribute } from "./attribute-limits.ts";
 import type { RowBinary } from "./row-binary.ts";
 
 /** An object of a request, as far as it is what it should be. */
 export type Fields = Record<string, unknown>;
-export type Attributes = Array<[key: string, value: string]>;
 
 const none: Fields = {};
 
 /**
- * The objects of a list; a field that is left out or null is an empty one. Throws where it is no list, and where its
- * name is written with underscores: OTLP's JSON has lowerCamelCase only, and nothing of such a request would be stored.
+ * The items of a list; a field that is left out or null is an empty one. Throws where it is no list, and where its name is
+ * written with underscores: OTLP's JSON has lowerCamelCase only, and nothing of such a request would be stored.
  */
-export function objects(parent: Fields, name: string): Fields[] {
+export function items(parent: Fields, name: string): unknown[] {
   const value = parent[name];
-  if (Array.isArray(value)) {
-    for (const item of value) if (!isObject(item)) return value.filter(isObject);
-    return value as Fields[];
-  }
+  if (Array.isArray(value)) return value;
   if (value !== undefined && value !== null) throw new Error(`${name} is not a list`);
-  const underscored = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-  if (underscored !== name && underscored in parent) {
+  const underscored = underscoredNames[name];
+  if (underscored !== undefined && parent[underscored] !== undefined) {
     throw new Error(`${underscored} is written ${name} in OTLP's JSON, as all names are in lowerCamelCase`);
   }
   return [];
+}
+
+/** Lists whose loss would be the loss of all that is in them. */
+const underscoredNames: Record<string, string> = Object.fromEntries(
+  [
+    "resourceSpans",
+    "scopeSpans",
+    "resourceLogs",
+    "scopeLogs",
+    "logRecords",
+    "resourceMetrics",
+    "scopeMetrics",
+    "dataPoints",
+  ].map((name) => [name, name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)]),
+);
+
+/** The items of a list that are objects. */
+export function objects(parent: Fields, name: string): Fields[] {
+  const all = items(parent, name);
+  for (const item of all) if (!isObject(item)) return all.filter(isObject);
+  return all as Fields[];
+}
+
+/**
+ * Reads a body of JSON by `read`. JSON's own numbers hold 53 bits: where `read` meets an integer that has more, the body
+ * is parsed once more with such integers as texts. Throws what `JSON.parse` and `read` throw.
+ */
+export function readJson<T>(body: Buffer, read: (request: Fields) => T): T {
+  const source = body.toString("utf8");
+  const request = (value: unknown): Fields => {
+    if (!isObject(value)) throw new Error("the body is not a JSON object");
+    return value;
+  };
+  try {
+    return read(request(JSON.parse(source)));
+  } catch (error) {
+    if (!(error instanceof InexactInteger)) throw error;
+    return read(request(JSON.parse(source, exactly)));
+  }
+}
+
+function exactly(_name: string, value: unknown, context?: { source?: string }): unknown {
+  if (typeof value !== "number" || Number.isSafeInteger(value) || !Number.isInteger(value)) return value;
+  const digits = context?.source ?? "";
+  return /^-?\d+$/.test(digits) ? digits : String(BigInt(value));
 }
 
 /** The object, or an empty one. */
@@ -88,7 +129,10 @@ export function jsonUint64(value: unknown): bigint {
     const number = BigInt(value);
     return number < max64 ? number : 0n;
   }
-  if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value < 2 ** 64) return BigInt(value);
+  if (typeof value === "number" && Number.isInteger(value) && value >= 0) {
+    if (value > Number.MAX_SAFE_INTEGER) throw new InexactInteger();
+    return BigInt(value);
+  }
   return 0n;
 }
 

@@ -1,8 +1,9 @@
 // Log records: OTLP in protobuf or JSON, and process output, as one shape and its rows.
 import { isObject, jsonValueText, list, protobufValueText } from "./any-value.ts";
+import { type Attributes, cutWarning, find, limited } from "./attribute-limits.ts";
+import { type Fields, jsonEnum, jsonId, jsonUint32, jsonUint64, object, objects, text } from "./json-fields.ts";
 import { ProtobufCursor } from "./protobuf.ts";
 import { RowBinary } from "./row-binary.ts";
-import { type Attributes, find, jsonAttributes, jsonId, jsonTime, text, writeMap } from "./spans-json.ts";
 import type { EncodedRows, Tenant, TimeBounds } from "./tables.ts";
 
 /** What made a record: the instrumentation's name, and what is known of it. */
@@ -36,6 +37,8 @@ export interface LogRow {
   eventName: string;
   tenant: Tenant;
   deployment: string;
+  /** True where attributes were cut because they passed a limit. */
+  cut?: boolean;
 }
 
 /** Encodes records of tenants that keep their logs for so many days. */
@@ -72,15 +75,14 @@ export function encodeLogs(rows: LogRow[], retentionDays: number | ((tenant: Ten
 type OwnFields = Omit<LogRow, "service" | "resource" | "resourceSchemaUrl" | "scope" | "tenant" | "deployment">;
 
 /** A resource's attributes and the address of their schema. */
-type Origin = { attributes: Attributes; schemaUrl: string };
+type Origin = { attributes: Attributes; cut: boolean; schemaUrl: string };
 
 /** Reads an ExportLogsServiceRequest in protobuf. Throws `MalformedProtobuf`. */
 export function readProtobufLogs(body: Uint8Array, tenant: Tenant): LogRow[] {
   const rows: LogRow[] = [];
   for (const resourceLogs of messages(new ProtobufCursor(body), 1)) {
     const parts = split(resourceLogs, 1, 2);
-    const attributes = parts.head === null ? [] : protobufAttributes(parts.head, 1);
-    const resource = { attributes, schemaUrl: parts.schemaUrl };
+    const resource = { ...protobufResource(parts.head), schemaUrl: parts.schemaUrl };
     for (const scopeLogs of parts.rest) {
       const scoped = split(scopeLogs, 1, 2);
       const scope = protobufScope(scoped.head, scoped.schemaUrl);
@@ -90,15 +92,14 @@ export function readProtobufLogs(body: Uint8Array, tenant: Tenant): LogRow[] {
   return rows;
 }
 
-/** Reads a parsed ExportLogsServiceRequest in JSON. */
-export function readJsonLogs(request: Record<string, unknown>, tenant: Tenant): LogRow[] {
+/** Reads a parsed ExportLogsServiceRequest in JSON. Throws where a list is none. */
+export function readJsonLogs(request: Fields, tenant: Tenant): LogRow[] {
   const rows: LogRow[] = [];
-  for (const resourceLogs of list(request.resourceLogs).filter(isObject)) {
-    const attributes = isObject(resourceLogs.resource) ? jsonAttributes(resourceLogs.resource.attributes) : [];
-    const resource = { attributes, schemaUrl: text(resourceLogs.schemaUrl) };
-    for (const scopeLogs of list(resourceLogs.scopeLogs).filter(isObject)) {
+  for (const resourceLogs of objects(request, "resourceLogs")) {
+    const resource = { ...jsonAttributes(object(resourceLogs.resource)), schemaUrl: text(resourceLogs.schemaUrl) };
+    for (const scopeLogs of objects(resourceLogs, "scopeLogs")) {
       const scope = jsonScope(scopeLogs);
-      for (const record of list(scopeLogs.logRecords).filter(isObject)) {
+      for (const record of objects(scopeLogs, "logRecords")) {
         rows.push(withPlace(jsonRecord(record), resource, scope, tenant));
       }
     }
@@ -118,7 +119,12 @@ export function withinBounds(rows: LogRow[], bounds: TimeBounds): { kept: LogRow
     kept,
     accepted: kept.length,
     rejected,
-    reason: rejected === 0 ? "" : "a record is older than what is kept, or ahead of the clock by more than a day",
+    reason:
+      rejected > 0
+        ? "a record is older than what is kept, or ahead of the clock by more than a day"
+        : kept.some(({ cut }) => cut)
+          ? cutWarning
+          : "",
   };
 }
 
@@ -132,35 +138,69 @@ function withPlace(own: OwnFields, origin: Origin, scope: LogScope, tenant: Tena
     scope,
     tenant,
     deployment: find(resource, "tsdev.deployment") ?? "",
+    cut: own.cut === true || origin.cut,
   };
 }
 
-function jsonScope(scopeLogs: Record<string, unknown>): LogScope {
-  const scope = isObject(scopeLogs.scope) ? scopeLogs.scope : {};
+function writeMap(out: RowBinary, attributes: Attributes): void {
+  out.varint(attributes.length);
+  for (const [key, value] of attributes) {
+    out.text(key);
+    out.text(value);
+  }
+}
+
+/** The attributes of a resource, scope or record. */
+function jsonAttributes(of: Fields): { attributes: Attributes; cut: boolean } {
+  const all = list(of.attributes)
+    .filter(isObject)
+    .map(({ key, value }): [string, string] => [text(key), jsonValueText(value)]);
+  return limited(all, jsonUint32(of.droppedAttributesCount));
+}
+
+function jsonScope(scopeLogs: Fields): LogScope {
+  const scope = object(scopeLogs.scope);
   return {
     name: text(scope.name),
     version: text(scope.version),
-    attributes: jsonAttributes(scope.attributes),
+    attributes: jsonAttributes(scope).attributes,
     schemaUrl: text(scopeLogs.schemaUrl),
   };
 }
 
+function protobufResource(cursor: ProtobufCursor | null): { attributes: Attributes; cut: boolean } {
+  const attributes: Attributes = [];
+  let dropped = 0;
+  while (cursor?.next()) {
+    if (cursor.field === 1) {
+      cursor.range();
+      attributes.push(protobufAttribute(cursor.inside()));
+    } else if (cursor.field === 2) dropped = cursor.varint();
+    else cursor.skip();
+  }
+  return limited(attributes, dropped);
+}
+
 function protobufScope(cursor: ProtobufCursor | null, schemaUrl: string): LogScope {
   const scope: LogScope = { ...noScope, attributes: [], schemaUrl };
+  let dropped = 0;
   while (cursor?.next()) {
     if (cursor.field === 1) scope.name = taken(cursor);
     else if (cursor.field === 2) scope.version = taken(cursor);
     else if (cursor.field === 3) {
       cursor.range();
       scope.attributes.push(protobufAttribute(cursor.inside()));
-    } else cursor.skip();
+    } else if (cursor.field === 4) dropped = cursor.varint();
+    else cursor.skip();
   }
+  scope.attributes = limited(scope.attributes, dropped).attributes;
   return scope;
 }
 
 function protobufRecord(cursor: ProtobufCursor): OwnFields {
   const own = emptyRecord();
   let observed = 0n;
+  let dropped = 0;
   while (cursor.next()) {
     if (cursor.field === 1) own.time = cursor.fixed64();
     else if (cursor.field === 2) own.severityNumber = severityInRange(cursor.varint());
@@ -171,7 +211,8 @@ function protobufRecord(cursor: ProtobufCursor): OwnFields {
     } else if (cursor.field === 6) {
       cursor.range();
       own.attributes.push(protobufAttribute(cursor.inside()));
-    } else if (cursor.field === 8) own.flags = cursor.fixed32();
+    } else if (cursor.field === 7) dropped = cursor.varint();
+    else if (cursor.field === 8) own.flags = cursor.fixed32();
     else if (cursor.field === 9) own.traceId = takenId(cursor, 16);
     else if (cursor.field === 10) own.spanId = takenId(cursor, 8);
     else if (cursor.field === 11) observed = cursor.fixed64();
@@ -179,23 +220,28 @@ function protobufRecord(cursor: ProtobufCursor): OwnFields {
     else cursor.skip();
   }
   own.time ||= observed;
-  return own;
+  return { ...own, ...limited(own.attributes, dropped) };
 }
 
-function jsonRecord(record: Record<string, unknown>): OwnFields {
-  const number = typeof record.severityNumber === "number" ? record.severityNumber : 0;
+function jsonRecord(record: Fields): OwnFields {
   return {
-    time: jsonTime(record.timeUnixNano) || jsonTime(record.observedTimeUnixNano),
+    time: jsonUint64(record.timeUnixNano) || jsonUint64(record.observedTimeUnixNano),
     traceId: jsonId(record.traceId, 16) ?? "",
     spanId: jsonId(record.spanId, 8) ?? "",
-    flags: typeof record.flags === "number" ? record.flags : 0,
+    flags: jsonUint32(record.flags),
     severityText: text(record.severityText),
-    severityNumber: severityInRange(number),
+    severityNumber: severityInRange(jsonEnum(record.severityNumber, "SEVERITY_NUMBER_", severityNames)),
     body: jsonValueText(record.body),
-    attributes: jsonAttributes(record.attributes),
     eventName: text(record.eventName),
+    ...jsonAttributes(record),
   };
 }
+
+/** The names of OTLP's severity numbers: TRACE, TRACE2, TRACE3, TRACE4, DEBUG and so on. */
+const severityNames = [
+  "UNSPECIFIED",
+  ...["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"].flatMap((name) => [name, `${name}2`, `${name}3`, `${name}4`]),
+];
 
 function emptyRecord(): OwnFields {
   return {
@@ -240,10 +286,6 @@ function split(
     else rest.push(cursor.inside());
   }
   return { head, rest, schemaUrl };
-}
-
-function protobufAttributes(cursor: ProtobufCursor, field: number): Attributes {
-  return messages(cursor, field).map(protobufAttribute);
 }
 
 function protobufAttribute(cursor: ProtobufCursor): [string, string] {

@@ -22,7 +22,7 @@ export class ProtobufColumns {
   /** KeyValues as a Map column. `dropped` is how many the sender has left out. */
   map(out: RowBinary, attributes: readonly number[], dropped = 0): void {
     const all = attributes.length / 2;
-    const kept = all > attributeLimit ? attributeLimit : all;
+    const kept = Math.min(all, attributeLimit);
     const lost = dropped + all - kept;
     if (kept < all) this.cut = true;
     out.varint(lost > 0 ? kept + 1 : kept);

@@ -1,7 +1,8 @@
 // OTLP traces in protobuf, straight to rows: one pass, no objects for each span.
 import { adjustedCount } from "./adjusted-count.ts";
-import { protobufValueText } from "./any-value.ts";
+import { cutWarning } from "./attribute-limits.ts";
 import { ProtobufCursor } from "./protobuf.ts";
+import { type Bounds, columnsOf, ProtobufColumns, push, take } from "./protobuf-columns.ts";
 import { RowBinary } from "./row-binary.ts";
 import { type EncodedRows, spanKinds, statusCodes, type Tenant, type TimeBounds } from "./tables.ts";
 
@@ -23,14 +24,16 @@ export function encodeProtobufSpans(body: Uint8Array, tenant: Tenant, bounds: Ti
 
 /** Bounds of the fields of one span; kept and reused, so that a span costs no allocation. */
 class SpanFields {
-  traceId: [number, number] = [0, 0];
-  spanId: [number, number] = [0, 0];
-  parentSpanId: [number, number] = [0, 0];
-  traceState: [number, number] = [0, 0];
-  name: [number, number] = [0, 0];
-  statusMessage: [number, number] = [0, 0];
+  traceId: Bounds = [0, 0];
+  spanId: Bounds = [0, 0];
+  parentSpanId: Bounds = [0, 0];
+  traceState: Bounds = [0, 0];
+  name: Bounds = [0, 0];
+  statusMessage: Bounds = [0, 0];
   kind = 0;
   statusCode = 0;
+  /** How many the sender has left out. */
+  droppedAttributes = 0;
   start = 0n;
   end = 0n;
   /** Pairs of bounds. */
@@ -52,6 +55,7 @@ class SpanFields {
     }
     this.kind = 0;
     this.statusCode = 0;
+    this.droppedAttributes = 0;
     this.start = 0n;
     this.end = 0n;
     this.attributes.length = 0;
@@ -64,7 +68,7 @@ class SpanEncoder {
   readonly #body: Uint8Array;
   readonly #bounds: TimeBounds;
   readonly #out: RowBinary;
-  readonly #whole: ProtobufCursor;
+  readonly #columns: ProtobufColumns;
   readonly #fields = new SpanFields();
   readonly #tenant: Uint8Array;
   /** Columns that are equal for all spans of a resource or a scope, encoded once. */
@@ -80,7 +84,7 @@ class SpanEncoder {
   constructor(body: Uint8Array, tenant: Tenant, bounds: TimeBounds) {
     this.#body = body;
     this.#bounds = bounds;
-    this.#whole = new ProtobufCursor(body);
+    this.#columns = new ProtobufColumns(body);
     this.#out = new RowBinary(Math.max(4096, body.length * 3));
     this.#tenant = columnsOf((out) => {
       out.text(tenant.organizationId);
@@ -90,32 +94,43 @@ class SpanEncoder {
   }
 
   finish(): EncodedRows {
-    return { rows: this.#out.bytes(), accepted: this.#accepted, rejected: this.#rejected, reason: this.#reason };
+    return {
+      rows: this.#out.bytes(),
+      accepted: this.#accepted,
+      rejected: this.#rejected,
+      reason: this.#reason || (this.#columns.cut ? cutWarning : ""),
+    };
   }
 
   resourceSpans(cursor: ProtobufCursor): void {
     const scopes: number[] = [];
     const attributes: number[] = [];
+    let dropped = 0;
     // The resource may stand after the spans.
     while (cursor.next()) {
       if (cursor.field === 1) {
         cursor.range();
-        collect(cursor.inside(), 1, attributes);
+        const resource = cursor.inside();
+        while (resource.next()) {
+          if (resource.field === 1) push(resource, attributes);
+          else if (resource.field === 2) dropped = resource.varint();
+          else resource.skip();
+        }
       } else if (cursor.field === 2) {
         cursor.range();
         scopes.push(cursor.start, cursor.end);
       } else cursor.skip();
     }
-    this.#takeResource(attributes);
-    for (let i = 0; i < scopes.length; i += 2) this.#scopeSpans(this.#whole.inside(scopes[i], scopes[i + 1]));
+    this.#takeResource(attributes, dropped);
+    for (let i = 0; i < scopes.length; i += 2) this.#scopeSpans(this.#columns.whole.inside(scopes[i], scopes[i + 1]));
   }
 
-  #takeResource(attributes: number[]): void {
-    const service = this.#attribute(attributes, "service.name") ?? "unknown_service";
-    const deployment = this.#attribute(attributes, "tsdev.deployment") ?? "";
+  #takeResource(attributes: number[], dropped: number): void {
+    const service = this.#columns.find(attributes, "service.name") ?? "unknown_service";
+    const deployment = this.#columns.find(attributes, "tsdev.deployment") ?? "";
     this.#resource = columnsOf((out) => {
       out.text(service);
-      this.#map(out, attributes);
+      this.#columns.map(out, attributes, dropped);
     });
     this.#deployment = columnsOf((out) => out.text(deployment));
   }
@@ -143,7 +158,7 @@ class SpanEncoder {
       out.text(name);
       out.text(version);
     });
-    for (let i = 0; i < spans.length; i += 2) this.#span(this.#whole.inside(spans[i], spans[i + 1]));
+    for (let i = 0; i < spans.length; i += 2) this.#span(this.#columns.whole.inside(spans[i], spans[i + 1]));
   }
 
   #span(cursor: ProtobufCursor): void {
@@ -178,6 +193,9 @@ class SpanEncoder {
         case 9:
           push(cursor, span.attributes);
           break;
+        case 10:
+          span.droppedAttributes = cursor.varint();
+          break;
         case 11:
           push(cursor, span.events);
           break;
@@ -209,8 +227,8 @@ class SpanEncoder {
   }
 
   #problem(span: SpanFields): string | null {
-    if (!isId(this.#body, span.traceId, 16)) return "a trace id is not 16 bytes with one that is not zero";
-    if (!isId(this.#body, span.spanId, 8)) return "a span id is not 8 bytes with one that is not zero";
+    if (!this.#columns.isId(span.traceId, 16)) return "a trace id is not 16 bytes with one that is not zero";
+    if (!this.#columns.isId(span.spanId, 8)) return "a span id is not 8 bytes with one that is not zero";
     if (span.start < this.#bounds.from || span.start > this.#bounds.to) {
       return "a span's start is older than what is kept, or ahead of the clock by more than a day";
     }
@@ -223,14 +241,13 @@ class SpanEncoder {
     out.hexFrom(body, span.traceId[0], span.traceId[1]);
     out.hexFrom(body, span.spanId[0], span.spanId[1]);
     // A parent of zeros is how some senders say "none".
-    if (isId(body, span.parentSpanId, 8)) out.hexFrom(body, span.parentSpanId[0], span.parentSpanId[1]);
-    else out.varint(0);
+    this.#columns.id(out, span.parentSpanId, 8);
     out.textFrom(body, span.traceState[0], span.traceState[1]);
     out.textFrom(body, span.name[0], span.name[1]);
     out.text(spanKinds[span.kind] ?? spanKinds[0]);
     out.raw(this.#resource);
     out.raw(this.#scope);
-    this.#map(out, span.attributes);
+    this.#columns.map(out, span.attributes, span.droppedAttributes);
     out.int64(span.end > span.start ? span.end - span.start : 0n);
     out.text(statusCodes[span.statusCode] ?? statusCodes[0]);
     out.textFrom(body, span.statusMessage[0], span.statusMessage[1]);
@@ -257,12 +274,13 @@ class SpanEncoder {
       return;
     }
     const read = pairs(events).map(([start, end]) => {
-      const cursor = this.#whole.inside(start, end);
-      const event = { time: 0n, name: [0, 0] as [number, number], attributes: [] as number[] };
+      const cursor = this.#columns.whole.inside(start, end);
+      const event = { time: 0n, name: [0, 0] as Bounds, attributes: [] as number[], dropped: 0 };
       while (cursor.next()) {
         if (cursor.field === 1) event.time = cursor.fixed64();
         else if (cursor.field === 2) take(cursor, event.name);
         else if (cursor.field === 3) push(cursor, event.attributes);
+        else if (cursor.field === 4) event.dropped = cursor.varint();
         else cursor.skip();
       }
       return event;
@@ -272,7 +290,7 @@ class SpanEncoder {
     out.varint(read.length);
     for (const event of read) out.textFrom(this.#body, event.name[0], event.name[1]);
     out.varint(read.length);
-    for (const event of read) this.#map(out, event.attributes);
+    for (const event of read) this.#columns.map(out, event.attributes, event.dropped);
   }
 
   #links(links: number[]): void {
@@ -282,115 +300,35 @@ class SpanEncoder {
       return;
     }
     const read = pairs(links).map(([start, end]) => {
-      const cursor = this.#whole.inside(start, end);
+      const cursor = this.#columns.whole.inside(start, end);
       const link = {
-        traceId: [0, 0] as [number, number],
-        spanId: [0, 0] as [number, number],
-        traceState: [0, 0] as [number, number],
+        traceId: [0, 0] as Bounds,
+        spanId: [0, 0] as Bounds,
+        traceState: [0, 0] as Bounds,
         attributes: [] as number[],
+        dropped: 0,
       };
       while (cursor.next()) {
         if (cursor.field === 1) take(cursor, link.traceId);
         else if (cursor.field === 2) take(cursor, link.spanId);
         else if (cursor.field === 3) take(cursor, link.traceState);
         else if (cursor.field === 4) push(cursor, link.attributes);
+        else if (cursor.field === 5) link.dropped = cursor.varint();
         else cursor.skip();
       }
       return link;
     });
     out.varint(read.length);
-    for (const link of read) out.hexFrom(this.#body, link.traceId[0], link.traceId[1]);
+    for (const link of read) this.#columns.id(out, link.traceId, 16);
     out.varint(read.length);
-    for (const link of read) out.hexFrom(this.#body, link.spanId[0], link.spanId[1]);
+    for (const link of read) this.#columns.id(out, link.spanId, 8);
     out.varint(read.length);
     for (const link of read) out.textFrom(this.#body, link.traceState[0], link.traceState[1]);
     out.varint(read.length);
-    for (const link of read) this.#map(out, link.attributes);
-  }
-
-  /** KeyValues at these bounds as a Map column. */
-  #map(out: RowBinary, attributes: number[]): void {
-    out.varint(attributes.length / 2);
-    for (let i = 0; i < attributes.length; i += 2) {
-      const cursor = this.#whole.inside(attributes[i], attributes[i + 1]);
-      let [keyStart, keyEnd, valueStart, valueEnd] = [0, 0, 0, 0];
-      while (cursor.next()) {
-        if (cursor.field > 2) {
-          cursor.skip();
-          continue;
-        }
-        cursor.range();
-        if (cursor.field === 1) [keyStart, keyEnd] = [cursor.start, cursor.end];
-        else [valueStart, valueEnd] = [cursor.start, cursor.end];
-      }
-      out.textFrom(this.#body, keyStart, keyEnd);
-      this.#value(out, valueStart, valueEnd);
-    }
-  }
-
-  #value(out: RowBinary, start: number, end: number): void {
-    // A text value (field 1, wire type 2) is the usual case and is copied.
-    if (end > start && this.#body[start] === 0x0a) {
-      const cursor = this.#whole.inside(start, end);
-      cursor.next();
-      cursor.range();
-      if (cursor.end === end) {
-        out.textFrom(this.#body, cursor.start, cursor.end);
-        return;
-      }
-    }
-    out.text(protobufValueText(this.#whole.inside(start, end)));
-  }
-
-  #attribute(attributes: number[], name: string): string | undefined {
-    for (const [start, end] of pairs(attributes)) {
-      const cursor = this.#whole.inside(start, end);
-      let [key, value] = ["", ""];
-      while (cursor.next()) {
-        if (cursor.field > 2) {
-          cursor.skip();
-          continue;
-        }
-        cursor.range();
-        if (cursor.field === 1) key = cursor.text();
-        else if (cursor.field === 2) value = protobufValueText(cursor.inside());
-      }
-      if (key === name) return value;
-    }
-    return undefined;
-  }
-}
-
-function columnsOf(write: (out: RowBinary) => void): Uint8Array {
-  const out = new RowBinary(1024);
-  write(out);
-  return out.bytes();
-}
-
-function take(cursor: ProtobufCursor, bounds: [number, number]): void {
-  cursor.range();
-  bounds[0] = cursor.start;
-  bounds[1] = cursor.end;
-}
-
-function push(cursor: ProtobufCursor, bounds: number[]): void {
-  cursor.range();
-  bounds.push(cursor.start, cursor.end);
-}
-
-function collect(cursor: ProtobufCursor, field: number, bounds: number[]): void {
-  while (cursor.next()) {
-    if (cursor.field === field) push(cursor, bounds);
-    else cursor.skip();
+    for (const link of read) this.#columns.map(out, link.attributes, link.dropped);
   }
 }
 
 function pairs(bounds: number[]): Array<[number, number]> {
   return Array.from({ length: bounds.length / 2 }, (_, i) => [bounds[2 * i]!, bounds[2 * i + 1]!]);
-}
-
-function isId(body: Uint8Array, [start, end]: [number, number], length: number): boolean {
-  if (end - start !== length) return false;
-  for (let i = start; i < end; i++) if (body[i] !== 0) return true;
-  return false;
 }
