@@ -25,7 +25,7 @@ export function withSpan<T>(span: Span, fn: () => Promise<T>, parent: Context = 
 }
 
 /** Runs `fn` under a new span; an error is recorded and thrown on. */
-export async function inSpan<T>(
+export function inSpan<T>(
   name: string,
   attributes: Attributes,
   fn: (span: Span) => Promise<T>,
@@ -33,7 +33,10 @@ export async function inSpan<T>(
 ): Promise<T> {
   const span = startSpan(name, attributes, parent);
   // Without a tracer there is nothing to be the parent of, and a context of its own costs as much as a small handler.
-  if (!isSpanContextValid(span.spanContext())) return fn(span);
+  return isSpanContextValid(span.spanContext()) ? underSpan(span, fn, parent) : fn(span);
+}
+
+async function underSpan<T>(span: Span, fn: (span: Span) => Promise<T>, parent: Context): Promise<T> {
   try {
     return await withSpan(span, () => fn(span), parent);
   } catch (error) {

@@ -2,17 +2,24 @@
 import type { Context } from "hono";
 import { TsdevError } from "../errors.ts";
 
-/** The JSON of the body; undefined for an empty one. Throws `payload_too_large`, `unsupported_media_type`, `invalid_input`. */
-export async function readJson(c: Context, maxBytes: number): Promise<unknown> {
+/**
+ * The JSON of the body; undefined for an empty one. `known`: the types to name when it is of another one. Throws
+ * `payload_too_large`, `unsupported_media_type`, `invalid_input`.
+ */
+export async function readJson(
+  c: Context,
+  maxBytes: number,
+  known: readonly string[] = ["application/json"],
+): Promise<unknown> {
   const type = c.req.header("content-type");
-  if (type !== undefined && !isJson(type)) throw unsupported(type, ["application/json"]);
+  if (type !== undefined && !isJson(type)) throw unsupported(type, known);
   const text = isLengthKnown(c, maxBytes)
     ? await c.req.text()
     : new TextDecoder().decode(await readLimited(c, maxBytes));
-  if (text === "" || text.trim() === "") return undefined;
   try {
     return JSON.parse(text);
   } catch (cause) {
+    if (text.trim() === "") return undefined;
     throw new TsdevError("invalid_input", { message: "the body is not JSON", fix: "send JSON", cause });
   }
 }
@@ -58,7 +65,7 @@ function isJson(type: string): boolean {
   return type === "application/json" || /^(?:application\/json|[\w.+-]+\/[\w.-]+\+json)\s*(?:;|$)/i.test(type);
 }
 
-export function unsupported(type: string, known: readonly string[]): TsdevError {
+function unsupported(type: string, known: readonly string[]): TsdevError {
   return new TsdevError("unsupported_media_type", {
     message: `the body is of the type ${type.split(";", 1)[0]}`,
     fix: `send Content-Type: ${known.join(" or ")}`,

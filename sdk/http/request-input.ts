@@ -3,7 +3,7 @@ import type { Context } from "hono";
 import { TsdevError } from "../errors.ts";
 import type { AnyProcedure, HttpRoute } from "../procedures/procedure.ts";
 import { decodeObject, decoderOf } from "./decode.ts";
-import { isForm, readForm, readJson, unsupported } from "./read-body.ts";
+import { isForm, readForm, readJson } from "./read-body.ts";
 import { contains, mayHaveKey } from "./schema-walk.ts";
 
 /** Reads an input; what does not fit the contract is left for it to refuse. */
@@ -20,9 +20,10 @@ export function takesFiles(procedure: AnyProcedure): boolean {
 export function rpcInput(procedure: AnyProcedure, maxBytes: number): ReadInput {
   const decode = decoderOf(procedure.input, "json");
   const files = takesFiles(procedure);
+  const types = typesOf(files);
   return async (c) => {
     if (files && isForm(c)) return formInput(procedure, await readForm(c, maxBytes));
-    const body = await bodyOf(c, maxBytes, files);
+    const body = await readJson(c, maxBytes, types);
     const input = body === undefined ? {} : body;
     return decode ? decode(input) : input;
   };
@@ -59,6 +60,7 @@ export function placesOf(procedure: AnyProcedure, route: HttpRoute): Places {
 export function routeInput(procedure: AnyProcedure, route: HttpRoute, maxBytes: number): ReadInput {
   const places = placesOf(procedure, route);
   const files = takesFiles(procedure);
+  const types = typesOf(files);
   const decodeBody = decoderOf(procedure.input, "json");
   const outside = [...places.path, ...(places.query ?? []), ...Object.keys(places.headers)];
   const texts = new Set(outside);
@@ -71,7 +73,7 @@ export function routeInput(procedure: AnyProcedure, route: HttpRoute, maxBytes: 
       if (outside.length === 0 || form.isJson) return formInput(procedure, form);
       return decodeObject(procedure.input, { ...form.fields, ...aside(c, places) }, () => "text");
     }
-    const body = await bodyOf(c, maxBytes, files);
+    const body = await readJson(c, maxBytes, types);
     if (outside.length === 0) {
       const input = body === undefined ? {} : body;
       return decodeBody ? decodeBody(input) : input;
@@ -91,13 +93,8 @@ function formInput(procedure: AnyProcedure, { fields, isJson }: { fields: Record
   return decode ? decode(fields) : fields;
 }
 
-function bodyOf(c: Context, maxBytes: number, files: boolean): Promise<unknown> {
-  return readJson(c, maxBytes).catch((error) => {
-    if (files && TsdevError.is(error) && error.code === "unsupported_media_type") {
-      throw unsupported(c.req.header("content-type") ?? "none", ["multipart/form-data", "application/json"]);
-    }
-    throw error;
-  });
+function typesOf(files: boolean): string[] {
+  return files ? ["multipart/form-data", "application/json"] : ["application/json"];
 }
 
 /** What stands in the path, the query and the headers, as texts. */

@@ -1,5 +1,5 @@
 // Serves an app on a port and stops it without a failed request: not ready, `Connection: close`, drain, close, exit.
-import type { Server as HttpServer, ServerResponse } from "node:http";
+import { type Server as HttpServer, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createAdaptorServer } from "@hono/node-server";
@@ -46,16 +46,18 @@ export async function serve(app: Hono, options: ServeOptions = {}): Promise<Serv
   const log = createLog({ component: "tsdev-http" });
   const state = stateOf(app);
   const engine = options.engine ?? (state && needsEngine(state.registry) ? await state.engine() : undefined);
-  const server = createAdaptorServer({ fetch: app.fetch }) as HttpServer;
-
-  const open = new Set<ServerResponse>();
   let draining = false;
-  // Before the app's own listener, which may send the headers at once.
-  server.prependListener("request", (_request, response) => {
-    if (draining) response.shouldKeepAlive = false;
-    open.add(response);
-    response.once("close", () => open.delete(response));
-  });
+  // Asked when the headers are written: so requests in flight at the signal are told as well, and none must be kept.
+  class Answer extends ServerResponse {
+    override writeHead(...head: unknown[]): this {
+      if (draining) this.shouldKeepAlive = false;
+      return super.writeHead(...(head as Parameters<ServerResponse["writeHead"]>));
+    }
+  }
+  const server = createAdaptorServer({
+    fetch: app.fetch,
+    serverOptions: { ServerResponse: Answer as typeof ServerResponse },
+  }) as HttpServer;
 
   await listen(server, options.port ?? Number(process.env.PORT ?? 3000), options.hostname);
   if (engine && state) await engine.work(state.registry);
@@ -68,7 +70,6 @@ export async function serve(app: Hono, options: ServeOptions = {}): Promise<Serv
     stopped ??= (async () => {
       draining = true;
       if (state) state.draining = true;
-      for (const response of open) if (!response.headersSent) response.shouldKeepAlive = false;
       await sleep(drainMs);
       state?.stopping.abort();
       await close(server, graceMs);

@@ -18,7 +18,7 @@ import {
   tracerName,
 } from "../semantic-conventions.ts";
 import { inSpan } from "../spans.ts";
-import { checkContract } from "./contract.ts";
+import { checkAtOnce } from "./contract.ts";
 import { failOf } from "./declared-error.ts";
 import type { AnyProcedure, InputOf, OutputOf, Principal, ProcedureContext } from "./procedure.ts";
 import { recordedCall } from "./recorded-call.ts";
@@ -125,12 +125,14 @@ export async function callBare<P extends AnyProcedure>(
   input: unknown,
   context: ProcedureContext,
 ): Promise<OutputOf<P>> {
-  const { fail } = factsOf(procedure);
+  const { fail, theInput, theOutput } = factsOf(procedure);
   context.signal.throwIfAborted();
-  const what = `procedure "${procedure.name}"`;
-  const parsed = await checkContract(procedure.input, input, `the input of ${what}`);
-  const output = await procedure.handler(parsed, fail ? ({ ...context, fail } as ProcedureContext) : context);
-  return checkContract(procedure.output, output, `the output of ${what}`, "invalid_output");
+  const parsed = checkAtOnce(procedure.input, input, theInput, "invalid_input");
+  const output = await procedure.handler(
+    parsed instanceof Promise ? await parsed : parsed,
+    fail ? ({ ...context, fail } as ProcedureContext) : context,
+  );
+  return checkAtOnce(procedure.output, output, theOutput, "invalid_output");
 }
 
 /** What is asked of a procedure at every call and does not change. */
@@ -138,6 +140,9 @@ interface Facts {
   readonly attributes: Attributes;
   readonly fail: ReturnType<typeof failOf>;
   readonly log: Log;
+  /** How an error names them. */
+  readonly theInput: string;
+  readonly theOutput: string;
 }
 
 const facts = new WeakMap<AnyProcedure, Facts>();
@@ -149,6 +154,8 @@ function factsOf(procedure: AnyProcedure): Facts {
       attributes: attributesOf(procedure),
       fail: failOf(procedure),
       log: createLog({ procedure: procedure.name }),
+      theInput: `the input of procedure "${procedure.name}"`,
+      theOutput: `the output of procedure "${procedure.name}"`,
     };
     facts.set(procedure, known);
   }

@@ -7,9 +7,27 @@ export async function checkContract<S extends z.ZodType>(
   schema: S,
   value: unknown,
   what: string,
-  code: Extract<ErrorCode, "invalid_input" | "invalid_output"> = "invalid_input",
+  code: ContractCode = "invalid_input",
 ): Promise<z.output<S>> {
-  const parsed = await parse(schema, value, what, code);
+  return checkAtOnce(schema, value, what, code);
+}
+
+/** The same, for where a promise counts: one is answered only by a contract with an asynchronous part. */
+export function checkAtOnce<S extends z.ZodType>(
+  schema: S,
+  value: unknown,
+  what: string,
+  code: ContractCode,
+): z.output<S> | Promise<z.output<S>> {
+  const parsed = parse(schema, value, what, code);
+  return parsed instanceof Promise
+    ? parsed.then((later) => dataOf(later, what, code))
+    : dataOf<z.output<S>>(parsed, what, code);
+}
+
+type ContractCode = Extract<ErrorCode, "invalid_input" | "invalid_output">;
+
+function dataOf<T>(parsed: z.ZodSafeParseResult<T>, what: string, code: ContractCode): T {
   if (parsed.success) return parsed.data;
   const [first, ...others] = parsed.error.issues;
   const path = first?.path.map(String).join(".") ?? "";
