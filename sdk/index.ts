@@ -39,6 +39,7 @@ export type {
 } from "./ir/ir.ts";
 export { createLog, type Log, type LogFields } from "./log.ts";
 export { type CachedOutput, type CacheStore, shareCache } from "./policies/cache-store.ts";
+export { type LimitStore, type Place, shareLimits } from "./policies/limit-store.ts";
 export type {
   AuthOptions,
   CacheOptions,
@@ -49,6 +50,7 @@ export type {
   RetryOptions,
   TimeoutOptions,
 } from "./policies/policies.ts";
+export { type RedisPolicies, type RedisPoliciesOptions, redisPolicies } from "./policies/redis.ts";
 export { isTransient } from "./policies/transient.ts";
 export { type CallOptions, call } from "./procedures/call.ts";
 export { DeclaredError } from "./procedures/declared-error.ts";

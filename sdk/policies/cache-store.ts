@@ -47,15 +47,7 @@ let shared: CacheStore | undefined;
  * to one memory for each procedure and step. Single flight stays per process.
  *
  * @example
- * shareCache({
- *   async get(key) {
- *     const [text, leftMs] = await Promise.all([redis.get(key), redis.pttl(key)]);
- *     return text === null ? undefined : { output: superjson.parse(text), leftMs };
- *   },
- *   async set(key, output, keepMs) {
- *     await redis.set(key, superjson.stringify(output), "PX", keepMs);
- *   },
- * });
+ * shareCache((await redisPolicies({ prefix: "shop", connection: { host: "redis" } })).cache);
  */
 export function shareCache(store: CacheStore | undefined): void {
   shared = store;

@@ -9,8 +9,8 @@ import { CircuitBreaker } from "./circuit-breaker.ts";
 import { withFilesTold } from "./files-told.ts";
 import { type CacheResult, OutputCache } from "./output-cache.ts";
 import type { PolicyKey, ProcedurePolicies } from "./policies.ts";
-import { RateLimiter } from "./rate-limiter.ts";
 import { Retries, RetryBudget } from "./retry.ts";
+import { SharedRateLimiter } from "./shared-rate-limiter.ts";
 import { limited, untilAborted } from "./timeout.ts";
 
 /** One call as the policies see it. */
@@ -142,7 +142,7 @@ type OwnPolicies = Omit<ProcedurePolicies<any>, "auth">;
 interface Parts {
   auth?: (call: PolicyCall) => Promise<void>;
   cache?: { outputs: OutputCache; key: (call: PolicyCall) => Promise<string> };
-  rateLimit?: { limiter: RateLimiter; key: (call: PolicyCall) => Promise<string> };
+  rateLimit?: { limiter: SharedRateLimiter; key: (call: PolicyCall) => Promise<string> };
   retry?: { options: RetryIr; budget: RetryBudget | undefined };
   circuitBreaker?: CircuitBreaker;
   timeout?: { limit: TimeoutIr; what: string };
@@ -152,7 +152,8 @@ function partsOfProcedure(procedure: AnyProcedure): Parts {
   const { auth, ...others } = procedure.policies;
   const what = `procedure "${procedure.name}"`;
   const checked = (input: unknown) => checkContract(procedure.input, input, `the input of ${what}`);
-  const parts = partsOf(what, spaceOf(procedure.name, procedure), others, checked);
+  const spaces = { cache: spaceOf(procedure.name, procedure), limit: `procedure:${procedure.name}` };
+  const parts = partsOf(what, spaces, others, checked);
   if (auth) parts.auth = ({ principal, input }) => authorize(auth, what, principal, () => checked(input));
   return parts;
 }
@@ -172,17 +173,25 @@ function partsOfStep(
   };
   // The author of the step wrote what makes its input, so its keys see it as it comes.
   const what = `step "${node.id}" of workflow "${workflow}"`;
-  return partsOf(what, spaceOf(`${workflow}/${node.id}`, procedure), options, (input) => input);
+  const place = `${workflow}/${node.id}`;
+  return partsOf(what, { cache: spaceOf(place, procedure), limit: `step:${place}` }, options, (input) => input);
 }
 
-function partsOf(what: string, space: () => string, options: OwnPolicies, seen: (input: unknown) => unknown): Parts {
+/** What sets keys apart in a store that others share. A limit goes on over a change of the contract. */
+interface Spaces {
+  readonly cache: () => string;
+  readonly limit: string;
+}
+
+function partsOf(what: string, spaces: Spaces, options: OwnPolicies, seen: (input: unknown) => unknown): Parts {
   const { cache, rateLimit, retry, circuitBreaker, timeout } = options;
   const parts: Parts = {};
   if (cache) {
-    parts.cache = { outputs: new OutputCache(what, cache, space), key: keyBy(cache.key ?? wholeInput, seen) };
+    parts.cache = { outputs: new OutputCache(what, cache, spaces.cache), key: keyBy(cache.key ?? wholeInput, seen) };
   }
   if (rateLimit) {
-    parts.rateLimit = { limiter: new RateLimiter(what, rateLimit), key: keyBy(rateLimit.key ?? (() => ""), seen) };
+    const limiter = new SharedRateLimiter(what, spaces.limit, rateLimit);
+    parts.rateLimit = { limiter, key: keyBy(rateLimit.key ?? (() => ""), seen) };
   }
   if (retry) {
     parts.retry = { options: retry, budget: retry.budget === undefined ? undefined : new RetryBudget(retry.budget) };
@@ -243,7 +252,7 @@ class Policies implements EffectivePolicies {
 
   async admit(call: PolicyCall): Promise<void> {
     const { rateLimit } = this.parts;
-    if (rateLimit) rateLimit.limiter.admit(await rateLimit.key(call));
+    if (rateLimit) await rateLimit.limiter.admit(await rateLimit.key(call));
   }
 
   async reserve(call: PolicyCall): Promise<number> {

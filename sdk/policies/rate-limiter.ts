@@ -7,6 +7,15 @@ import type { RateLimitIr } from "../ir/ir.ts";
 /** Keys that one limiter knows; beyond it the one that was not asked for the longest is forgotten, and begins anew. */
 const maxKeys = 10_000;
 
+/** `waitMs`: until a place is there. */
+export function refused(what: string, { limit, perMs }: RateLimitIr, waitMs: number): TsdevError {
+  return new TsdevError("rate_limited", {
+    message: `${what} may be called ${limit} times within ${perMs} ms`,
+    fix: `try again in ${waitMs} ms`,
+    retryAfterMs: waitMs,
+  });
+}
+
 /**
  * A token bucket per key: `limit` calls may begin at once, and the places come back evenly over `perMs`. It is kept as the
  * one time at which the bucket is full again (GCRA, ITU-T I.371), so that a key costs a number and no timer.
@@ -30,13 +39,7 @@ export class RateLimiter {
   admit(key: string): void {
     const now = this.#now();
     const waitMs = this.#waitMs(key, now);
-    if (waitMs > 0) {
-      throw new TsdevError("rate_limited", {
-        message: `${this.#what} may be called ${this.#options.limit} times within ${this.#options.perMs} ms`,
-        fix: `try again in ${Math.ceil(waitMs)} ms`,
-        retryAfterMs: Math.ceil(waitMs),
-      });
-    }
+    if (waitMs > 0) throw refused(this.#what, this.#options, Math.ceil(waitMs));
     this.#take(key, now);
   }
 
