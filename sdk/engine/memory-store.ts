@@ -406,6 +406,6 @@ function startOf({ workflow, version, origin }: NewRun): Readonly<Record<string,
 }
 
 function toHistoryRow(row: KeptRow): HistoryRow {
-  const { seq, epoch, type, node, data = noData } = row;
-  return { seq, epoch, type, node, data, output: "output" in row ? { read: () => row.output } : undefined };
+  const { seq, type, node, data = noData } = row;
+  return { seq, type, node, data, output: "output" in row ? { read: () => row.output } : undefined };
 }

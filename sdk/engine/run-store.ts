@@ -80,9 +80,9 @@ export interface Row {
 /** One row that was read for a replay. */
 export interface HistoryRow {
   readonly seq: number;
-  readonly epoch: number;
   readonly type: RowType;
   readonly node: string | null;
+  /** Empty for a finished step. */
   readonly data: Readonly<Record<string, unknown>>;
   readonly output: Stored | undefined;
 }
