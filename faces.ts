@@ -13,8 +13,9 @@ import type { Audit } from "./platform/identity/audit.ts";
 import { type Identity, tokenFrom } from "./platform/identity/identity.ts";
 import type { Projects } from "./platform/projects/projects.ts";
 import type { MasterKey } from "./platform/secrets/master-key.ts";
-import type { TelemetryStore } from "./platform/telemetry/clickhouse.ts";
+import { listenGrpc, type TelemetryGrpc } from "./platform/telemetry/ingest/grpc.ts";
 import { telemetryHttp } from "./platform/telemetry/ingest/http.ts";
+import type { Ingest } from "./platform/telemetry/ingest/ingest.ts";
 
 export interface FaceParts {
   /** The platform's own folder, which holds the built dashboard. */
@@ -25,7 +26,8 @@ export interface FaceParts {
   registry: OperationRegistry;
   identity: Identity;
   masterKey: MasterKey;
-  telemetry: TelemetryStore;
+  /** Where telemetry of every face is taken in. */
+  telemetry: Ingest;
   git: LocalGitHost;
   deployments: Deployments;
   projects: Projects;
@@ -33,21 +35,29 @@ export interface FaceParts {
   sdk: SdkRegistryOptions;
 }
 
-/** `ingest` alone is also served on the standard OTLP port. */
-export function mountFaces(parts: FaceParts): { app: Hono; ingest: Hono } {
+export interface Faces {
+  app: Hono;
+  /** OTLP over HTTP alone, which is also served on its standard port. */
+  ingest: Hono;
+  /** Serves OTLP over gRPC on a port of its own, or the next free one. */
+  listenGrpc(port: number): Promise<TelemetryGrpc>;
+}
+
+export function mountFaces(parts: FaceParts): Faces {
   const { registry, identity, masterKey, version, url } = parts;
   const app = new Hono();
   app.get("/healthz", (c) => c.json({ status: "ok" }));
   app.get("/readyz", (c) => c.json({ status: "ready" }));
   app.route("/api/v1", httpApi({ registry, identity, url, version }));
   app.route("/mcp", mcpHttp({ registry, identity, masterKey, version, url }));
-  const ingest = telemetryHttp({
-    store: parts.telemetry,
-    authenticate: async (authorization) => {
+  const senders = {
+    ingest: parts.telemetry,
+    authenticate: async (authorization: string | undefined) => {
       const token = tokenFrom(authorization);
       return token ? identity.ingestScope(token) : null;
     },
-  });
+  };
+  const ingest = telemetryHttp(senders);
   app.route("/", ingest);
   app.route("/npm", sdkRegistry(parts.sdk));
   app.route(
@@ -83,7 +93,7 @@ export function mountFaces(parts: FaceParts): { app: Hono; ingest: Hono } {
     }),
   );
   app.route("/", dashboardPages(join(parts.root, "dashboard/dist")));
-  return { app, ingest };
+  return { app, ingest, listenGrpc: (port) => listenGrpc({ ...senders, port, orNextFree: true }) };
 }
 
 function nothingDeployed(project: string, branch: string, environments: { name: string; branch: string }[]): string[] {

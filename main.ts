@@ -36,6 +36,7 @@ import { openOwnedProcesses } from "./platform/runtime/owned-processes.ts";
 import { openMasterKey } from "./platform/secrets/master-key.ts";
 import { Redactor } from "./platform/secrets/redactor.ts";
 import { EnvironmentSettings } from "./platform/telemetry/environment-settings.ts";
+import { Ingest, settingsBounds } from "./platform/telemetry/ingest/ingest.ts";
 import { openLogs } from "./platform/telemetry/logs.ts";
 import { openTraces } from "./platform/telemetry/traces.ts";
 import { type RegularWork, startRegularWork } from "./regular-work.ts";
@@ -45,6 +46,7 @@ import { openStores, type Undo } from "./stores.ts";
 const root = dirname(fileURLToPath(import.meta.url));
 const registerUrl = pathToFileURL(join(root, "sdk/register.ts")).href;
 const wantedOtlpPort = 4318;
+const wantedOtlpGrpcPort = 4317;
 
 export interface PlatformOptions {
   directory: DataDirectory;
@@ -268,14 +270,17 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
     }),
   });
 
-  const { app, ingest } = mountFaces({
+  const { app, ingest, listenGrpc } = mountFaces({
     root,
     version,
     url: () => runtime.routerUrl,
     registry,
     identity,
     masterKey,
-    telemetry,
+    telemetry: new Ingest(
+      telemetry,
+      settingsBounds((tenant) => telemetrySettings.of(tenant)),
+    ),
     git: local,
     deployments,
     projects,
@@ -289,6 +294,8 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
   await runtime.setControlPlane(own.port);
   const otlp = await listen(new Hono().route("/", ingest), { port: wantedOtlpPort, orNextFree: true });
   listening.push(otlp);
+  const otlpGrpc = await listenGrpc(wantedOtlpGrpcPort);
+  listening.push(otlpGrpc);
 
   // carry on where the last one was stopped
   await runtime.retain(await deployer.reconcile());
@@ -312,6 +319,7 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
     dashboard: runtime.routerUrl,
     mcp: `${runtime.routerUrl}/mcp`,
     otlp: otlp.url,
+    otlpGrpc: otlpGrpc.url,
     git: `${runtime.routerUrl}/git`,
     token: owner.token,
   };

@@ -46,13 +46,13 @@ if (values.json) {
   const { pid: _pid, ...address } = platform.address;
   process.stdout.write(`${JSON.stringify(address)}\n`);
 } else {
-  const { url, mcp, otlp, git, token } = platform.address;
+  const { url, mcp, otlp, otlpGrpc, git, token } = platform.address;
   process.stdout.write(
     [
       `tsdev is ready at ${url}`,
       `  dashboard  ${await platform.loginLink()}  (opens once, within ten minutes)`,
       `  MCP        ${mcp}`,
-      `  OTLP       ${otlp}`,
+      `  OTLP       ${otlp}  (gRPC ${otlpGrpc})`,
       `  git        ${git}/PROJECT.git`,
       ...(platform.firstStart ? [`  token      ${token}  (shown this once; kept in ${values.data}/owner-token)`] : []),
       `Ctrl-C stops the control plane; apps keep serving. \`npx tsdev stop --all --data ${values.data}\` ends them too.`,

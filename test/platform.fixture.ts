@@ -21,6 +21,7 @@ export interface Address {
   dashboard: string;
   mcp: string;
   otlp: string;
+  otlpGrpc: string;
   git: string;
   token: string;
 }

@@ -18,6 +18,7 @@ export const ControlPlaneFile = z.object({
   dashboard: z.string(),
   mcp: z.string(),
   otlp: z.string(),
+  otlpGrpc: z.string(),
   git: z.string(),
   token: z.string(),
 });

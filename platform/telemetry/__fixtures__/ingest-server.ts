@@ -3,10 +3,11 @@ import { createServer } from "node:http";
 import { getRequestListener } from "@hono/node-server";
 import { openTelemetryStore } from "../clickhouse.ts";
 import { telemetryHttp } from "../ingest/http.ts";
+import { Ingest } from "../ingest/ingest.ts";
 
 const store = await openTelemetryStore({ directory: process.argv[2]! });
 const tenant = { organizationId: "org_1", project: "shop", environment: "production" };
-const app = telemetryHttp({ store, authenticate: async () => tenant });
+const app = telemetryHttp({ ingest: new Ingest(store), authenticate: async () => tenant });
 const server = createServer(getRequestListener(app.fetch)).listen(0, "127.0.0.1", () => {
   const address = server.address();
   console.log(typeof address === "object" ? address?.port : address);

@@ -2,19 +2,23 @@
 import { randomBytes } from "node:crypto";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { deflateSync, gzipSync } from "node:zlib";
+import { deflateSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { getRequestListener } from "@hono/node-server";
 import { SpanKind } from "@opentelemetry/api";
+import { OTLPMetricExporter as JsonMetricExporter } from "@opentelemetry/exporter-metrics-otlp-http";
+import { OTLPMetricExporter as ProtobufMetricExporter } from "@opentelemetry/exporter-metrics-otlp-proto";
 import { OTLPTraceExporter as JsonExporter } from "@opentelemetry/exporter-trace-otlp-http";
 import { OTLPTraceExporter as ProtobufExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import { JsonTraceSerializer, ProtobufTraceSerializer } from "@opentelemetry/otlp-transformer";
+import { MeterProvider, PeriodicExportingMetricReader } from "@opentelemetry/sdk-metrics";
 import type { ReadableSpan, SpanExporter } from "@opentelemetry/sdk-trace";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { TsdevError } from "../../../sdk/errors.ts";
 import { makeSpans, newTenant, type TemporaryTelemetry, temporaryTelemetry } from "../telemetry-fixture.ts";
 import { getTrace, recordingsFor, spanCount } from "../traces.ts";
 import { telemetryHttp } from "./http.ts";
-import { encodeFields, ProtobufCursor } from "./protobuf.ts";
+import { Ingest } from "./ingest.ts";
+import { ProtobufCursor } from "./protobuf.ts";
 import type { Tenant } from "./tables.ts";
 
 let telemetry: TemporaryTelemetry;
@@ -25,7 +29,7 @@ let tenant: Tenant;
 beforeAll(async () => {
   telemetry = await temporaryTelemetry();
   const app = telemetryHttp({
-    store: telemetry.store,
+    ingest: new Ingest(telemetry.store),
     authenticate: async (authorization) => (authorization === "Bearer known" ? tenant : null),
   });
   server = createServer(getRequestListener(app.fetch)).listen(0, "127.0.0.1");
@@ -244,12 +248,19 @@ test("a body that is too large, or becomes so when it is unpacked, is refused wi
   expect(unpacked.status).toBe(413);
 });
 
-test("deflate is unpacked, an empty request is a success", async () => {
-  const body = deflateSync(ProtobufTraceSerializer.serializeRequest(makeSpans([{ name: "deflated" }]))!);
-  expect((await post("/v1/traces", { headers: { ...protobuf, "content-encoding": "deflate" }, body })).status).toBe(
-    200,
-  );
-  expect(await stored()).toBe(1);
+test("deflate and zstd are unpacked, an empty request is a success", async () => {
+  for (const [coding, pack] of [
+    ["deflate", deflateSync],
+    ["zstd", zstdCompressSync],
+  ] as const) {
+    const body = pack(ProtobufTraceSerializer.serializeRequest(makeSpans([{ name: coding }]))!);
+    const answer = await post("/v1/traces", { headers: { ...protobuf, "content-encoding": coding }, body });
+    expect([coding, answer.status]).toEqual([coding, 200]);
+  }
+  expect(await stored()).toBe(2);
+  const bomb = zstdCompressSync(Buffer.alloc(200 * 1024 * 1024));
+  const unpacked = await post("/v1/traces", { headers: { ...protobuf, "content-encoding": "zstd" }, body: bomb });
+  expect(unpacked.status).toBe(413);
   const empty = await post("/v1/traces", { headers: protobuf, body: new Uint8Array() });
   expect([empty.status, (await empty.arrayBuffer()).byteLength]).toEqual([200, 0]);
 });
@@ -269,47 +280,103 @@ test("a request that is sent again because its answer got lost is stored once", 
   expect(first.organizationId).not.toBe(tenant.organizationId);
 });
 
-test("metrics are refused in full and the sender is told so", async () => {
-  const dataPoints = [{ asInt: "1" }, { asInt: "2" }];
-  const body = JSON.stringify({
-    resourceMetrics: [{ scopeMetrics: [{ metrics: [{ name: "m", sum: { dataPoints } }] }] }],
-  });
+test.each(["protobuf", "JSON"])(
+  "metrics of an unmodified exporter (%s) can be read once it is answered",
+  async (kind) => {
+    const Exporter = kind === "JSON" ? JsonMetricExporter : ProtobufMetricExporter;
+    const exporter = new Exporter({ url: `${url}/v1/metrics`, headers });
+    const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 });
+    const provider = new MeterProvider({ readers: [reader] });
+    const meter = provider.getMeter("m");
+    meter.createCounter("requests").add(3, { route: "/" });
+    meter.createGauge("level").record(0.5);
+    meter.createHistogram("ms").record(12);
+    await provider.forceFlush();
+    await provider.shutdown();
+    const count = (table: string) =>
+      telemetry.store.reader
+        .query<{ Rows: number }>(`SELECT count() AS Rows FROM ${table} WHERE Organization = {org:String}`, {
+          org: tenant.organizationId,
+        })
+        .then(([row]) => Number(row?.Rows));
+    // The reader collects once more when it is shut down.
+    for (const table of ["otel_metrics_sum", "otel_metrics_gauge", "otel_metrics_histogram"]) {
+      expect(await count(table)).toBeGreaterThanOrEqual(1);
+    }
+  },
+);
+
+test("points that are refused are told as a partial success", async () => {
+  const point = { timeUnixNano: `${Date.now()}000000`, asInt: "1" };
+  const metrics = [{ name: "m", sum: { dataPoints: [point, { asInt: "2" }] } }, { name: "none" }];
+  const body = JSON.stringify({ resourceMetrics: [{ scopeMetrics: [{ metrics }] }] });
   const answer = await post("/v1/metrics", { headers: json, body });
   expect([answer.status, await answer.json()]).toEqual([
     200,
-    { partialSuccess: { rejectedDataPoints: "2", errorMessage: expect.stringContaining("not kept yet") } },
+    { partialSuccess: { rejectedDataPoints: "2", errorMessage: expect.stringContaining("time") } },
   ]);
-  const point = encodeFields([
-    [1, Buffer.alloc(0)],
-    [1, Buffer.alloc(0)],
-    [1, Buffer.alloc(0)],
+});
+
+test("other methods than POST are told so", async () => {
+  for (const path of ["/v1/traces", "/v1/logs", "/v1/metrics", "/v1/recordings"]) {
+    for (const method of ["GET", "HEAD", "PUT"]) {
+      const answer = await fetch(`${url}${path}`, { method, headers });
+      expect([path, method, answer.status, answer.headers.get("allow")]).toEqual([path, method, 405, "POST"]);
+    }
+  }
+});
+
+test("a body of 100 MB is refused, told in advance or not, and the server goes on", async () => {
+  const piece = new Uint8Array(1024 * 1024);
+  async function* pieces() {
+    for (let i = 0; i < 100; i++) yield piece;
+  }
+  const told = await post("/v1/traces", { headers: protobuf, body: new Uint8Array(100 * 1024 * 1024) }).then(
+    (answer) => answer.status,
+    () => "cut off",
+  );
+  expect([413, "cut off"]).toContain(told);
+  const streamed = await fetch(`${url}/v1/traces`, {
+    method: "POST",
+    headers: protobuf,
+    body: ReadableStream.from(pieces()),
+    duplex: "half",
+  } as RequestInit).then(
+    (answer) => answer.status,
+    () => "cut off",
+  );
+  expect([413, "cut off"]).toContain(streamed);
+  expect((await post("/v1/traces", { headers: protobuf, body: new Uint8Array() })).status).toBe(200);
+});
+
+test("a million different keys of attributes are kept up to the limit, and the next request is taken", async () => {
+  const [span] = JSON.parse(
+    Buffer.from(JsonTraceSerializer.serializeRequest(makeSpans([{ name: "many" }]))!).toString(),
+  ).resourceSpans[0].scopeSpans[0].spans;
+  span.attributes = Array.from({ length: 1_000_000 }, (_, i) => ({ key: i.toString(36), value: {} }));
+  const body = gzipSync(
+    JSON.stringify({ resourceSpans: [{ scopeSpans: [{ spans: [span] }] }] }).replaceAll(',"value":{}', ""),
+  );
+  const answer = await post("/v1/traces", { headers: { ...json, "content-encoding": "gzip" }, body });
+  expect([answer.status, await answer.json()]).toEqual([
+    200,
+    { partialSuccess: { rejectedSpans: "0", errorMessage: expect.stringContaining("attributes") } },
   ]);
-  const metric = encodeFields([
-    [
-      1,
-      encodeFields([
-        [
-          2,
-          encodeFields([
-            [
-              2,
-              encodeFields([
-                [1, "m"],
-                [5, point],
-              ]),
-            ],
-          ]),
-        ],
-      ]),
-    ],
-  ]);
-  const binary = await post("/v1/metrics", { headers: protobuf, body: metric });
-  const cursor = new ProtobufCursor(Buffer.from(await binary.arrayBuffer()));
-  cursor.next();
-  cursor.range();
-  const inner = cursor.inside();
-  inner.next();
-  expect(inner.varint()).toBe(3);
+  const trace = await getTrace(telemetry.store.reader, tenant.organizationId, span.traceId);
+  const attributes = trace!.spans[0]!.attributes as Record<string, string>;
+  expect(Object.keys(attributes)).toHaveLength(1_025);
+  expect(attributes["otel.dropped_attributes_count"]).toBe("998976");
+});
+
+test("many bombs at once are each refused", async () => {
+  const bomb = gzipSync(Buffer.alloc(64 * 1024 * 1024));
+  const headersOf = { ...protobuf, "content-encoding": "gzip" };
+  const before = process.memoryUsage().rss;
+  const answers = await Promise.all(
+    Array.from({ length: 30 }, () => post("/v1/traces", { headers: headersOf, body: bomb })),
+  );
+  expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([413]));
+  expect(process.memoryUsage().rss - before).toBeLessThan(600 * 1024 * 1024);
 });
 
 test("recordings that fit are stored, one that does not is refused with its place", async () => {
@@ -352,10 +419,10 @@ test("recordings that fit are stored, one that does not is refused with its plac
 
 test("when too much waits, the sender is told to come back", async () => {
   const full = telemetryHttp({
-    store: {
+    ingest: new Ingest({
       ...telemetry.store,
       insert: () => Promise.reject(new TsdevError("rate_limited", { message: "full", fix: "wait" })),
-    },
+    }),
     authenticate: async () => tenant,
   });
   const body = ProtobufTraceSerializer.serializeRequest(makeSpans([{ name: "late" }]))!;
