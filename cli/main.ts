@@ -205,3 +205,6 @@ export async function main(argv: string[]): Promise<void> {
     process.exitCode = error.exitCode === 0 ? 0 : wrongUse;
   }
 }
+
+// Run as it is, `node cli/main.ts`, it is the command too; `tsdev.js` stands before it for machines with an older Node.
+if (import.meta.main) await main(process.argv);
