@@ -21,11 +21,7 @@ export interface StreamParts {
  * Server-sent events carry an item each, then `event: end`, or `event: error` with a problem. Lines carry an item each; an
  * answer that fails is cut off, so that it is not taken for a whole one.
  */
-export async function streamAnswer(
-  c: Context,
-  items: AsyncIterable<unknown>,
-  { encode, stop, status = 200 }: StreamParts,
-): Promise<Response> {
+export async function streamAnswer(c: Context, items: AsyncIterable<unknown>, parts: StreamParts): Promise<Response> {
   const iterator = items[Symbol.asyncIterator]();
   const first = iterator.next();
   // Its error is thrown here when it is quick, and told within the stream when it is not.
@@ -37,16 +33,9 @@ export async function streamAnswer(
       timer = setTimeout(resolve, firstItemMs);
     }),
   ]).finally(() => clearTimeout(timer));
-  const events = acceptsEvents(c);
-  const body = new ReadableStream<Uint8Array>(
-    events ? eventSource(iterator, first, encode, stop) : lineSource(iterator, first, encode, stop),
-    { highWaterMark: 0 },
-  );
-  return c.body(
-    body,
-    status as ContentfulStatusCode,
-    streamHeaders(events ? "text/event-stream" : "application/x-ndjson"),
-  );
+  const format = acceptsEvents(c) ? events : lines;
+  const body = new ReadableStream<Uint8Array>(sourceOf(iterator, first, format, parts), { highWaterMark: 0 });
+  return c.body(body, (parts.status ?? 200) as ContentfulStatusCode, streamHeaders(format.type));
 }
 
 /** Headers that keep proxies from holding a stream back. */
@@ -63,62 +52,59 @@ type Source = NonNullable<ConstructorParameters<typeof ReadableStream<Uint8Array
 
 const encoder = new TextEncoder();
 
-function lineSource(
-  iterator: AsyncIterator<unknown>,
-  first: Promise<IteratorResult<unknown>>,
-  encode: (item: unknown) => string,
-  stop: AbortController | undefined,
-): Source {
-  let next: Promise<IteratorResult<unknown>> | undefined = first;
-  let left = false;
-  return {
-    async pull(controller) {
-      try {
-        const { done, value } = await (next ?? iterator.next());
-        next = undefined;
-        if (left) return;
-        if (done) controller.close();
-        else controller.enqueue(encoder.encode(`${encode(value)}\n`));
-      } catch (error) {
-        if (left) return;
-        report(error);
-        // Another error: what adapters do with this one may reach the client.
-        controller.error(new Error("the stream failed"));
-      }
-    },
-    cancel() {
-      left = true;
-      leave(iterator, stop);
-    },
-  };
+/** How a stream is written. */
+interface Format {
+  readonly type: string;
+  /** `count` is that of the items up to this one. */
+  item(json: string, count: number): string;
+  /** Stands after the last item. */
+  readonly end?: string;
+  /** Tells of an error; without it the answer is cut off. */
+  failure?(error: unknown): string;
+  /** Says that an idle stream is alive. */
+  readonly heartbeat?: string;
 }
 
-function eventSource(
+const lines: Format = { type: "application/x-ndjson", item: (json) => `${json}\n` };
+const events: Format = {
+  type: "text/event-stream",
+  item: (data, id) => eventText({ id, data }),
+  end: eventText({ event: "end", data: "" }),
+  failure: (error) => eventText({ event: "error", data: JSON.stringify(problemOf(error)) }),
+  heartbeat: ":\n\n",
+};
+
+function sourceOf(
   iterator: AsyncIterator<unknown>,
   first: Promise<IteratorResult<unknown>>,
-  encode: (item: unknown) => string,
-  stop: AbortController | undefined,
+  format: Format,
+  { encode, stop }: StreamParts,
 ): Source {
   let next: Promise<IteratorResult<unknown>> | undefined = first;
-  let id = 0;
+  let count = 0;
   let left = false;
   let heartbeat: NodeJS.Timeout | undefined;
   return {
     start(controller) {
-      heartbeat = setInterval(() => controller.enqueue(encoder.encode(":\n\n")), heartbeatMs).unref();
+      const alive = format.heartbeat;
+      if (alive === undefined) return;
+      heartbeat = setInterval(() => controller.enqueue(encoder.encode(alive)), heartbeatMs).unref();
     },
     async pull(controller) {
+      const write = (text: string) => controller.enqueue(encoder.encode(text));
       try {
         const { done, value } = await (next ?? iterator.next());
         next = undefined;
         if (left) return;
-        if (!done) return controller.enqueue(encoder.encode(eventText({ id: ++id, data: encode(value) })));
-        controller.enqueue(encoder.encode(eventText({ event: "end", data: "" })));
+        if (!done) return write(format.item(encode(value), ++count));
+        if (format.end !== undefined) write(format.end);
       } catch (error) {
         // What an aborted generator throws when nobody listens any more is no failure.
         if (left) return;
         report(error);
-        controller.enqueue(encoder.encode(eventText({ event: "error", data: JSON.stringify(problemOf(error)) })));
+        // Another error: what adapters do with this one may reach the client.
+        if (!format.failure) return controller.error(new Error("the stream failed"));
+        write(format.failure(error));
       }
       clearInterval(heartbeat);
       controller.close();
