@@ -1,4 +1,4 @@
-// A worker that cannot prolong its lease does nothing more: no step begins once another may have the run.
+// A worker that cannot prolong its lease does nothing more: no step and no undoing begins once another may have the run.
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { z } from "zod";
 import type { Log } from "../log.ts";
@@ -18,12 +18,18 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => postgres?.stop());
 
-/** A store whose leases are not prolonged, and that does not hear of the row of `node`, until the gates are open. */
+/** A worker whose leases are not prolonged, and that hears neither of `node`'s row nor of acts, until the gates are open. */
 async function cutOff(node: string) {
   const store = await PostgresStore.open({ databaseUrl: postgres.url, leaseMs, connections: 4 });
   const [renewing, hearing] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const renew = store.renew.bind(store);
   const append = store.append.bind(store);
+  const standing = store.standing.bind(store);
+  store.standing = async (runId) => {
+    const found = await standing(runId);
+    await hearing.promise;
+    return found;
+  };
   store.renew = async (leases) => {
     await renewing.promise;
     return renew(leases);
@@ -92,4 +98,34 @@ test("a lease that nobody took is prolonged, and the run goes on", async () => {
   expect(began).toEqual(["first by cut off", "second by cut off"]);
   await engine.close();
   await watch.close();
+});
+
+test("what another worker has undone is not undone again", async () => {
+  began.length = 0;
+  const { engine, renewing, hearing } = await cutOff("none");
+  const w = workflow("undone-elsewhere")
+    .input(z.object({ id: z.string() }))
+    .step(step("one"))
+    .compensate(step("undo"))
+    .run("hangs", () => {
+      began.push(`hangs by ${who}`);
+      return new Promise<Record<string, never>>(() => {});
+    });
+  const runId = "undone-elsewhere";
+  const result = engine.execute(w, { id: "a" }, { runId });
+  await vi.waitFor(() => expect(began).toEqual(["one by cut off", "hangs by cut off"]));
+  who = "other";
+  const other = await openEngine({ databaseUrl: postgres.url, leaseMs, log: silent });
+  await other.cancel(runId);
+  await other.work(createRegistry([w]));
+  await vi.waitFor(async () => expect((await other.run(runId))?.state).toBe("canceled"), 10_000);
+  who = "cut off";
+  hearing.resolve();
+  // The cancel is heard of before the lease's end is.
+  await engine.run(runId);
+  renewing.resolve();
+  await expect(result).rejects.toMatchObject({ code: "canceled" });
+  await engine.close();
+  await other.close();
+  expect(began).toEqual(["one by cut off", "hangs by cut off", "undo by other"]);
 });
