@@ -9,6 +9,7 @@ import type { IngestTable } from "./ingest/tables.ts";
 import { LogFeed } from "./log-feed.ts";
 import { migrateTelemetry } from "./migrate.ts";
 import type { QueryParams, TelemetryReader } from "./reader.ts";
+import type { SchemaOptions } from "./schema/options.ts";
 import { openServerEngine } from "./server-engine.ts";
 
 export interface TelemetryStore {
@@ -32,6 +33,8 @@ export interface TelemetryStore {
 export interface TelemetryOptions {
   /** Rows older than the tables' retention stay, for files that are analyzed and thrown away. */
   keepExpired?: boolean;
+  /** How tables are made: on a cluster, replicated, waiting for the disk. */
+  schema?: SchemaOptions;
   spool?: Pick<SpoolOptions, "limitBytes" | "sync" | "log" | "maxPauseMs">;
 }
 
@@ -48,7 +51,7 @@ export async function openTelemetryStore(
     ? openServerEngine(where.clickhouseUrl)
     : openEmbeddedEngine(where.directory));
   try {
-    await migrateTelemetry(engine);
+    await migrateTelemetry(engine, options.schema);
     if (options.keepExpired === true) await engine.command("SYSTEM STOP TTL MERGES");
   } catch (error) {
     await engine.close();

@@ -80,7 +80,8 @@ class EmbeddedEngine implements TelemetryEngine {
     const names = columnList(columns[table]);
     await this.command(
       `INSERT INTO ${table} (${names}) SELECT ${names} FROM file(${literal(file)}, RowBinary, ${literal(structure)})` +
-        ` SETTINGS max_partitions_per_insert_block = 0, insert_deduplication_token = ${literal(token)}`,
+        ` SETTINGS max_partitions_per_insert_block = 0, insert_deduplication_token = ${literal(token)},` +
+        " deduplicate_blocks_in_dependent_materialized_views = 1",
     );
   }
 

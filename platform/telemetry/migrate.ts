@@ -2,24 +2,67 @@
 import type { TelemetryEngine } from "./engine.ts";
 import * as first from "./migrations/0001-traces-logs-recordings.ts";
 import * as second from "./migrations/0002-collector-tables.ts";
+import type { SchemaOptions } from "./schema/options.ts";
+import { alterSettings, createTable, type Step } from "./schema/statements.ts";
+import type { Table } from "./schema/table.ts";
+import { telemetryTables } from "./schema/telemetry-tables.ts";
 
-/** Every migration by its number. Statements are safe to repeat: a process may be killed between two of them. */
-const migrations: ReadonlyArray<{ id: number; name: string; statements: readonly string[] }> = [
-  { id: 1, name: "traces-logs-recordings", statements: first.statements },
-  { id: 2, name: "collector-tables", statements: second.statements },
+interface Migration {
+  id: number;
+  name: string;
+  steps(options: SchemaOptions): Step[];
+}
+
+/**
+ * Every migration by its number. Steps may be repeated: a process may be killed between two of them. Tables are described
+ * as they are now, so what a later migration adds to one is added `IF NOT EXISTS`.
+ */
+export const migrations: readonly Migration[] = [
+  { id: 1, name: "traces-logs-recordings", steps: first.steps },
+  { id: 2, name: "tables-of-the-collector", steps: second.steps },
 ];
 
-export async function migrateTelemetry(engine: TelemetryEngine): Promise<void> {
-  await engine.command(
-    "CREATE TABLE IF NOT EXISTS tsdev_migrations (id UInt32, name String, at DateTime) ENGINE = MergeTree ORDER BY id",
-  );
-  const applied = JSON.parse(await engine.select("SELECT DISTINCT id FROM tsdev_migrations", {})) as Array<{
-    id: number;
-  }>;
-  const done = new Set(applied.map((row) => row.id));
-  for (const { id, name, statements } of migrations) {
-    if (done.has(id)) continue;
-    for (const statement of statements) await engine.command(statement);
-    await engine.command(`INSERT INTO tsdev_migrations SELECT ${id}, '${name}', now()`);
+const applied: Table = {
+  name: "tsdev_migrations",
+  engine: "MergeTree",
+  columns: [
+    { name: "id", type: "UInt32" },
+    { name: "name", type: "String" },
+    { name: "at", type: "DateTime" },
+  ],
+  indexes: [],
+  orderBy: "id",
+  deduplicates: false,
+};
+
+type Engine = Pick<TelemetryEngine, "command" | "select">;
+
+export async function migrateTelemetry(engine: Engine, options: SchemaOptions = {}): Promise<void> {
+  await engine.command(createTable(applied, options));
+  const there = await rows<{ name: string }>(engine, `SELECT DISTINCT name FROM ${applied.name}`);
+  const done = new Set(there.map(({ name }) => name));
+  for (const { id, name, steps } of migrations) {
+    if (done.has(name)) continue;
+    for (const { sql, unless } of steps(options)) {
+      if (unless === undefined || (await rows(engine, unless)).length === 0) await engine.command(sql);
+    }
+    await engine.command(`INSERT INTO ${applied.name} SELECT ${id}, '${name}', now()`);
   }
+  await syncing(engine, options);
+}
+
+/** Whether inserts wait for the disk may change with each start. */
+async function syncing(engine: Engine, options: SchemaOptions): Promise<void> {
+  const tables = await rows<{ name: string; engine_full: string }>(
+    engine,
+    "SELECT name, engine_full FROM system.tables WHERE database = currentDatabase()",
+  );
+  for (const table of telemetryTables) {
+    const now = tables.find(({ name }) => name === table.name)?.engine_full.includes("fsync_after_insert = 1") ?? false;
+    if (now !== (options.fsyncAfterInsert ?? false)) await engine.command(alterSettings(table, options));
+  }
+}
+
+async function rows<Row>(engine: Engine, sql: string): Promise<Row[]> {
+  return JSON.parse(await engine.select(sql, {})) as Row[];
 }

@@ -1,17 +1,21 @@
 // ClickHouse on a server, through the same client over HTTP.
 import { createReadStream } from "node:fs";
-import { type ClickHouseClient, createClient } from "@clickhouse/client";
+import { type ClickHouseClient, ClickHouseLogLevel, createClient } from "@clickhouse/client";
 import { TsdevError } from "../../sdk/errors.ts";
 import { columnList, readSettings, type TelemetryEngine } from "./engine.ts";
 import { columns, type IngestTable } from "./ingest/tables.ts";
 import type { QueryParams } from "./reader.ts";
 
+/** Whoever gets an error tells of it; the client would tell again. */
+const log = { level: ClickHouseLogLevel.OFF };
+
 /** Connects to the server and database of a URL such as `http://user:password@host:8123/tsdev`. */
 export async function openServerEngine(url: string): Promise<TelemetryEngine> {
-  const writing = createClient({ url, request_timeout: 60_000 });
+  const writing = createClient({ url, request_timeout: 60_000, log });
   const reading = createClient({
     url,
     request_timeout: 60_000,
+    log,
     clickhouse_settings: { ...readSettings, readonly: "1" },
   });
   const ping = await writing.ping({ select: true });
@@ -48,6 +52,7 @@ class ServerEngine implements TelemetryEngine {
         async_insert: 0,
         max_partitions_per_insert_block: "0",
         insert_deduplication_token: token,
+        deduplicate_blocks_in_dependent_materialized_views: 1,
       },
     });
     result.stream.resume();
