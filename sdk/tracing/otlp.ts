@@ -1,5 +1,5 @@
 // OTLP: spans as an ExportTraceServiceRequest in protobuf, written in one pass into one buffer.
-import type { Attributes, AttributeValue } from "@opentelemetry/api";
+import type { Attributes, AttributeValue, TraceState } from "@opentelemetry/api";
 import { onWall } from "./clock.ts";
 import { parentIdsOf, type RecordedSpan, type Scope, traceIdsOf } from "./span.ts";
 
@@ -20,6 +20,8 @@ export class OtlpEncoder {
   readonly #scopes = new Map<Scope, Uint8Array>();
   #buffer = Buffer.allocUnsafeSlow(64 * 1024);
   #at = 0;
+  #lastState: TraceState | undefined = undefined;
+  #lastStateText = "";
 
   constructor(resource: Attributes) {
     this.#message(1, () => this.#attributes(1, resource));
@@ -52,7 +54,7 @@ export class OtlpEncoder {
     this.#traceId(span);
     this.#byte(0x12);
     this.#spanId(span.span0, span.span1);
-    if (span.traceState) this.#text(3, span.traceState.serialize());
+    if (span.traceState) this.#text(3, this.#stateText(span.traceState));
     const { parent } = span;
     if (parent) {
       this.#byte(0x22);
@@ -102,6 +104,15 @@ export class OtlpEncoder {
     this.#byte(0x01);
     this.#fixed32(1 | hasIsRemote | (parent?.remote ? isRemote : 0));
     this.#close(start);
+  }
+
+  // All traces that begin here have one state, and states never change.
+  #stateText(state: TraceState): string {
+    if (state !== this.#lastState) {
+      this.#lastState = state;
+      this.#lastStateText = state.serialize();
+    }
+    return this.#lastStateText;
   }
 
   #attributes(field: number, attributes: Attributes): void {
