@@ -2,13 +2,12 @@
 import { join } from "node:path";
 import { TsdevError } from "../../sdk/errors.ts";
 import { openEmbeddedEngine } from "./embedded-engine.ts";
-import type { TelemetryEngine } from "./engine.ts";
 import { InsertQueue } from "./ingest/insert-queue.ts";
 import { Spool, type SpoolOptions, type SpoolState } from "./ingest/spool.ts";
 import type { IngestTable } from "./ingest/tables.ts";
 import { LogFeed } from "./log-feed.ts";
 import { migrateTelemetry } from "./migrate.ts";
-import type { QueryParams, TelemetryReader } from "./reader.ts";
+import type { TelemetryReader } from "./reader.ts";
 import type { SchemaOptions } from "./schema/options.ts";
 import { openServerEngine } from "./server-engine.ts";
 
@@ -64,7 +63,11 @@ export async function openTelemetryStore(
   });
   const queue = new InsertQueue((group) => spool.store(group));
   return {
-    reader: { query: (sql, params) => query(engine, sql, params) },
+    reader: {
+      query: (sql, params) => answered(engine.select(sql, params ?? {})),
+      explain: (sql) => engine.explain(sql).then((text) => text.split("\n"), rethrow),
+      queryWithin: (sql, filters) => answered(engine.selectWithin(sql, filters)),
+    },
     insert: (table, rows, count, request) => queue.add(table, rows, count, request),
     knows: (request) => spool.knows(request),
     spool: () => spool.state(),
@@ -77,9 +80,13 @@ export async function openTelemetryStore(
   };
 }
 
-async function query<Row>(engine: TelemetryEngine, sql: string, params: QueryParams = {}): Promise<Row[]> {
+function rethrow(error: unknown): never {
+  throw readable(error);
+}
+
+async function answered<Row>(text: Promise<string>): Promise<Row[]> {
   try {
-    return parseRows<Row>(await engine.select(sql, params));
+    return parseRows<Row>(await text);
   } catch (error) {
     throw readable(error);
   }
@@ -105,9 +112,9 @@ function readable(error: unknown): TsdevError {
       cause: error,
     });
   }
-  if (type === "MEMORY_LIMIT_EXCEEDED" || type === "TOO_MANY_ROWS_OR_BYTES") {
+  if (type === "MEMORY_LIMIT_EXCEEDED" || type === "TOO_MANY_ROWS_OR_BYTES" || type === "TOO_MANY_ROWS") {
     return new TsdevError("unavailable", {
-      message: "the query needs more memory than a query may",
+      message: "the query reads, or needs of memory, more than a query may",
       fix: "ask for a shorter time range",
       cause: error,
     });

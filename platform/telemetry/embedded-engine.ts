@@ -9,7 +9,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type ClickHouseClient, createClient } from "@clickhouse/client";
 import { TsdevError } from "../../sdk/errors.ts";
 import { directoryError } from "../store/private-file.ts";
-import { columnList, readSettings, type TelemetryEngine } from "./engine.ts";
+import { columnList, literal, outsideSettings, readSettings, type TelemetryEngine, tableFilters } from "./engine.ts";
 import { columns, type IngestTable } from "./ingest/tables.ts";
 import type { QueryParams } from "./reader.ts";
 
@@ -42,17 +42,16 @@ export async function openEmbeddedEngine(directory: string): Promise<TelemetryEn
   const root = await patiently(data, () => new Session(data, { connectionArgs: serverArguments }));
   const connect = () =>
     createClient({ connection: createChdbConnection({ path: data }) as unknown as ClientConnection });
-  return new EmbeddedEngine(new Turns(async () => connect()), new Turns(() => readOnly(connect())), () => root.close());
+  return new EmbeddedEngine(connect, () => root.close());
 }
 
-function literal(text: string): string {
-  return `'${text.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`;
-}
-
-/** A session that is capped and can change nothing. */
-async function readOnly(client: ClickHouseClient): Promise<ClickHouseClient> {
-  const set = Object.entries(readSettings).map(([name, value]) =>
-    typeof value === "string" ? `${name} = '${value}'` : `${name} = ${value}`,
+/** A session with these settings that can change nothing, not even them. */
+async function readOnly(
+  client: ClickHouseClient,
+  settings: Record<string, string | number>,
+): Promise<ClickHouseClient> {
+  const set = Object.entries(settings).map(([name, value]) =>
+    typeof value === "string" ? `${name} = ${literal(value)}` : `${name} = ${value}`,
   );
   await client.command({ query: `SET ${set.join(", ")}` });
   // Cannot be taken back in this session; it also closes file() and url().
@@ -61,13 +60,16 @@ async function readOnly(client: ClickHouseClient): Promise<ClickHouseClient> {
 }
 
 class EmbeddedEngine implements TelemetryEngine {
+  readonly #connect: () => ClickHouseClient;
   readonly #writing: Turns;
   readonly #reading: Turns;
   readonly #release: () => void;
+  #outside: Promise<unknown> = Promise.resolve();
 
-  constructor(writing: Turns, reading: Turns, release: () => void) {
-    this.#writing = writing;
-    this.#reading = reading;
+  constructor(connect: () => ClickHouseClient, release: () => void) {
+    this.#connect = connect;
+    this.#writing = new Turns(async () => connect());
+    this.#reading = new Turns(() => readOnly(connect(), readSettings));
     this.#release = release;
   }
 
@@ -92,7 +94,29 @@ class EmbeddedEngine implements TelemetryEngine {
     });
   }
 
+  async explain(sql: string): Promise<string> {
+    const text = await this.#reading.run(async (client) => (await client.query({ query: sql })).text());
+    // The format that is asked for becomes one of the statement that is explained; chDB's own is CSV.
+    return text.replace(/^"|"$/gm, "");
+  }
+
+  selectWithin(sql: string, filters: Readonly<Record<string, string>>): Promise<string> {
+    // One at a time: a slow one of these holds up the others, and nothing else.
+    const turn = this.#outside.then(async () => {
+      const client = this.#connect();
+      try {
+        await readOnly(client, { ...outsideSettings, additional_table_filters: tableFilters(filters) });
+        return await (await client.query({ query: sql, format: "JSONEachRow" })).text();
+      } finally {
+        await client.close();
+      }
+    });
+    this.#outside = turn.catch(() => {});
+    return turn;
+  }
+
   async close(): Promise<void> {
+    await this.#outside;
     await Promise.allSettled([this.#writing.close(), this.#reading.close()]);
     this.#release();
   }

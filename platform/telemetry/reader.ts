@@ -9,4 +9,8 @@ export interface TelemetryReader {
    * Time and memory are capped; past them it throws a TsdevError `timeout` or `unavailable`.
    */
   query<Row>(sql: string, params?: QueryParams): Promise<Row[]>;
+  /** Runs an EXPLAIN, which reads no row, and returns its lines. */
+  explain(sql: string): Promise<string[]>;
+  /** Runs a SELECT that somebody outside wrote; of each table it sees the rows for which its filter holds. */
+  queryWithin<Row>(sql: string, filters: Readonly<Record<string, string>>): Promise<Row[]>;
 }

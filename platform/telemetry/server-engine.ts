@@ -1,8 +1,8 @@
 // ClickHouse on a server, through the same client over HTTP.
 import { createReadStream } from "node:fs";
-import { type ClickHouseClient, ClickHouseLogLevel, createClient } from "@clickhouse/client";
+import { type ClickHouseClient, ClickHouseLogLevel, createClient, SettingsMap } from "@clickhouse/client";
 import { TsdevError } from "../../sdk/errors.ts";
-import { columnList, readSettings, type TelemetryEngine } from "./engine.ts";
+import { columnList, outsideSettings, readSettings, type TelemetryEngine } from "./engine.ts";
 import { columns, type IngestTable } from "./ingest/tables.ts";
 import type { QueryParams } from "./reader.ts";
 
@@ -60,6 +60,23 @@ class ServerEngine implements TelemetryEngine {
 
   async select(sql: string, params: QueryParams): Promise<string> {
     const result = await this.#reading.query({ query: sql, query_params: params, format: "JSONEachRow" });
+    return result.text();
+  }
+
+  async explain(sql: string): Promise<string> {
+    return (await this.#reading.query({ query: sql, format: "TabSeparatedRaw" })).text();
+  }
+
+  async selectWithin(sql: string, filters: Readonly<Record<string, string>>): Promise<string> {
+    const result = await this.#reading.query({
+      query: sql,
+      format: "JSONEachRow",
+      clickhouse_settings: {
+        ...outsideSettings,
+        additional_table_filters: SettingsMap.from({ ...filters }),
+        readonly: "1",
+      },
+    });
     return result.text();
   }
 
