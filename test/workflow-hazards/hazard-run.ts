@@ -21,7 +21,7 @@ import { bullQueueName, type Input, told, workloadOf } from "./workload.ts";
 export interface HazardRunOptions {
   readonly seed: number;
   readonly runs: number;
-  /** How long after the last start everything must have ended, milliseconds. */
+  /** After the last start a run must have ended in each such time, until all have, milliseconds. */
   readonly patienceMs?: number;
   /** Between two starts on the average, milliseconds. */
   readonly paceMs?: number;
@@ -37,6 +37,8 @@ export interface HazardReport extends Omit<Verdict, "violations"> {
   readonly restarts: number;
   readonly redisRestarts: number;
   readonly duplicates: number;
+  /** Messages that were given to BullMQ, twice each. */
+  readonly redisMessages: number;
   readonly reconnects: number;
   readonly seconds: number;
   readonly violations: Verdict["violations"];
@@ -44,6 +46,8 @@ export interface HazardReport extends Omit<Verdict, "violations"> {
 
 const workers = 4;
 const leaseMs = 1_000;
+/** With nothing in its way a run ends in each such time, milliseconds. */
+const calmMs = 60_000;
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
 export async function hazardRun({
@@ -80,7 +84,7 @@ export async function hazardRun({
   const published = new Map<string, number>();
   const approvals: { runId: string; node: string; by: string; given: "yes" | "no" | "unknown" }[] = [];
   const followed = new Map<string, number[]>();
-  const counts = { restarts: 0, redisRestarts: 0, duplicates: 0, reconnects: 0 };
+  const counts = { restarts: 0, redisRestarts: 0, redisMessages: 0, duplicates: 0, reconnects: 0 };
   const unended = new Set<string>();
   /** What happens from outside is over. */
   let calming = false;
@@ -101,7 +105,10 @@ export async function hazardRun({
       counts.duplicates++;
       if (way < 0.1) await twice(() => insist(() => enqueue(pick(), own, input as never, { id })));
       // BullMQ itself knows the second as the first while it is there; a job whose worker dies comes again.
-      else await twice(() => jobs!.add(bullQueueName, input, { jobId: id, attempts: 3 }));
+      else {
+        counts.redisMessages++;
+        await twice(() => jobs!.add(bullQueueName, input, { jobId: id, attempts: 3 }));
+      }
     } else {
       const flow = workflows.get(spec.name)! as never;
       const delayMs = way < 0.35 ? Math.round(dice("delay") * 2_500) : 0;
@@ -307,10 +314,11 @@ export async function hazardRun({
       }
     }
     await crashing;
-    const deadline = performance.now() + patienceMs;
     await Promise.race([Promise.all(playing), sleep(patienceMs, undefined, { ref: false })]);
+    let deadline = performance.now() + patienceMs;
     // Paused again by an act that came after its resume, or by a crash between the two.
     while (unended.size > 0 && performance.now() < deadline && !failure) {
+      const before = unended.size;
       const { rows } = await query(
         "SELECT input -> 'json' ->> 'id' AS id, id AS run_id, state FROM tsdev.runs WHERE parent IS NULL AND state IN ('done', 'failed', 'canceled', 'paused')",
       );
@@ -318,19 +326,22 @@ export async function hazardRun({
         if (state === "paused") await insist(() => pick().resume(runId)).catch(expectRefusal);
         else unended.delete(id);
       }
+      if (unended.size < before) deadline = performance.now() + patienceMs;
       await sleep(200);
     }
     calming = true;
     await retrying;
     // The crons go on for ever; without them the rest comes to its end with nobody in its way.
     await supervisor.calm(workers);
-    let left: { id: string; state: string }[];
-    const calmUntil = performance.now() + 60_000;
+    let left: { id: string; state: string }[] = [];
+    let calmUntil = performance.now() + calmMs;
     do {
       await sleep(200);
+      const before = left.length;
       left = (await query("SELECT id, state FROM tsdev.runs WHERE finished_at IS NULL")).rows;
       for (const { id, state } of left)
         if (state === "paused") await insist(() => pick().resume(id)).catch(expectRefusal);
+      if (left.length < before) calmUntil = performance.now() + calmMs;
     } while (left.length > 0 && performance.now() < calmUntil && !failure);
     allEnded = true;
     await Promise.all([answering, ...following]);
