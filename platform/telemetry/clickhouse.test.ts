@@ -33,6 +33,13 @@ async function open(options?: { keepExpired: boolean }): Promise<TelemetryStore>
   return store;
 }
 
+/** The store with what a process before acknowledged and left in the spool. */
+async function openCaughtUp(): Promise<TelemetryStore> {
+  const opened = await open();
+  await expect.poll(() => opened.spool().files, { timeout: 30_000 }).toBe(0);
+  return opened;
+}
+
 async function startIngest(): Promise<{ child: ChildProcess; url: string }> {
   const child = spawn(process.execPath, [ingestServer, directory], { stdio: ["ignore", "pipe", "inherit"] });
   const [port] = await once(child.stdout!, "data");
@@ -64,7 +71,7 @@ test("every span that was acknowledged is there after kill -9 in the middle of t
     await Promise.all([send(), send(), send(), send()]);
     if (child.signalCode === null) await once(child, "exit");
   }
-  const { reader } = await open();
+  const { reader } = await openCaughtUp();
   const there = await spanCount(reader, "org_1", tenant);
   expect(acknowledged).toBeGreaterThanOrEqual(1_800);
   expect(there).toBeGreaterThanOrEqual(acknowledged);
@@ -99,7 +106,7 @@ test("batches that are sent until they are acknowledged are stored exactly once,
     child.kill("SIGKILL");
     if (child.signalCode === null) await once(child, "exit");
   }
-  const { reader } = await open();
+  const { reader } = await openCaughtUp();
   const [stored] = await reader.query("SELECT count() AS spans, uniqExact(SpanId) AS different FROM otel_traces");
   expect(stored).toEqual({ spans: 600, different: 600 });
 }, 60_000);
