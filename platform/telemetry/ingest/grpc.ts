@@ -7,6 +7,7 @@ import {
   type ServerUnaryCall,
   type ServiceDefinition,
   type sendUnaryData,
+  setLogVerbosity,
 } from "@grpc/grpc-js";
 import { TsdevError } from "../../../sdk/errors.ts";
 import { refusal } from "./answer.ts";
