@@ -4,12 +4,14 @@ import { freezeIr, type WorkflowIr } from "../../ir/ir.ts";
 import type { Registry } from "../../registry.ts";
 import { type JsonSchema, jsonSchemaOf, propertiesOf } from "../json-schema.ts";
 import { toMermaid } from "../mermaid.ts";
-import { Checker, type ComposeProblem, type Scope } from "./check.ts";
+import { Checker } from "./check.ts";
 import { Definition, unfit } from "./definition.ts";
 import { camelCase, type PlaceImport, printSource } from "./print-source.ts";
+import type { ComposeProblem } from "./problems.ts";
+import type { Scope } from "./scope.ts";
 
-export type { ComposeProblem } from "./check.ts";
 export type { ImportPlace, PlaceImport } from "./print-source.ts";
+export type { ComposeProblem } from "./problems.ts";
 
 export type Composed =
   | { ok: true; ir: WorkflowIr; mermaid: string; source: string }
@@ -54,10 +56,10 @@ export function composeWorkflow(definition: unknown, registry: Registry, options
   const checker = new Checker(registry);
   const scope = inputScope(parsed.data, checker);
   const { ir: nodes } = checker.sequence(parsed.data.nodes, scope, "nodes");
-  if (checker.problems.length > 0) return refused(checker.problems);
+  if (checker.problems.all.length > 0) return refused(checker.problems.all);
   const ir = freezeIr<WorkflowIr>(JSON.parse(JSON.stringify({ ir: 1, name: parsed.data.name, nodes })));
   const place = options.importOf ?? placeIn(registry);
-  return { ok: true, ir, mermaid: toMermaid({ ir }), source: printSource(parsed.data, checker.unsure, place) };
+  return { ok: true, ir, mermaid: toMermaid({ ir }), source: printSource(parsed.data, checker.problems.unsure, place) };
 }
 
 const invalid = {
@@ -82,7 +84,7 @@ function inputScope({ input, name }: Definition, checker: Checker): Scope {
   if (schema === undefined) return new Map();
   const keys = propertiesOf(schema);
   if (keys) return keys;
-  checker.problem(
+  checker.problems.add(
     "input",
     "type_mismatch",
     `the input of "${name}" is no object`,
