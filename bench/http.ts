@@ -1,13 +1,14 @@
-// Benchmark: one procedure over HTTP, against plain Hono with @hono/zod-validator doing the same validation in and out; each
-// in a process of its own, in rounds that take turns, with tracing off and no policies. Requests a second depend on the
-// client as well, which takes as much of the machine as the server; the server's own CPU time for a request does not.
+// Benchmark: one procedure over HTTP, against plain Hono with @hono/zod-validator, once with the same check of what goes out
+// and once without it; each in a process of its own, in rounds that take turns, with tracing off and no policies. Requests a
+// second depend on the client as well, which takes as much of the machine as the server; the server's own CPU time for a
+// request does not. A ratio is the median of those of the rounds, so that a load that comes and goes weighs on both sides.
 import { type ChildProcess, execFile, fork } from "node:child_process";
 import { once } from "node:events";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { body } from "./http/contract.ts";
-import { type Measured, ratioOf } from "./measured.ts";
+import { type Measured, pairedRatioOf } from "./measured.ts";
 
 const autocannon = createRequire(import.meta.url).resolve("autocannon");
 const rounds = 15;
@@ -16,40 +17,47 @@ const connections = 16;
 
 export async function http(): Promise<Measured[]> {
   const children: ChildProcess[] = [];
-  const start = async (file: string): Promise<Participant> => {
-    const child = fork(join(import.meta.dirname, "http", file), { stdio: ["ignore", "ignore", "inherit", "ipc"] });
+  const start = async (name: string, file: string, ...args: string[]): Promise<Participant> => {
+    const child = fork(join(import.meta.dirname, "http", file), args, {
+      stdio: ["ignore", "ignore", "inherit", "ipc"],
+    });
     children.push(child);
     const [port] = await once(child, "message");
-    return { child, url: `http://127.0.0.1:${port}/quote` };
+    return { name, child, url: `http://127.0.0.1:${port}/quote`, rates: [], costs: [] };
   };
   try {
-    const ours = await start("ours.ts");
-    const rival = await start("rival.ts");
-    const rates = { ours: [] as number[], rival: [] as number[] };
-    const costs = { ours: [] as number[], rival: [] as number[] };
-    for (let round = -1; round < rounds; round++) {
-      // Each goes first every other time. The round before the first warms both up.
-      const order = round % 2 === 0 ? (["ours", "rival"] as const) : (["rival", "ours"] as const);
-      for (const who of order) {
-        const { rate, cost } = await load(who === "ours" ? ours : rival);
-        if (round < 0) continue;
-        rates[who].push(rate);
-        costs[who].push(cost);
+    const ours = await start("ours", "ours.ts");
+    const rivals = [
+      await start("plain Hono with @hono/zod-validator", "rival.ts"),
+      await start("the same, unchecked on the way out", "rival.ts", "unchecked"),
+    ];
+    const all = [ours, ...rivals];
+    for (const one of all) await load(one);
+    for (let round = 0; round < rounds; round++) {
+      // Each goes first, second and last as often as the others.
+      for (let turn = 0; turn < all.length; turn++) {
+        const one = all[(round + turn) % all.length]!;
+        const { rate, cost } = await load(one);
+        one.rates.push(rate);
+        one.costs.push(cost);
       }
     }
-    const rivalName = "plain Hono with @hono/zod-validator";
-    return [
-      ratioOf({ name: "http", unit: "requests/s", rivalName, ours: rates.ours, rival: rates.rival }),
-      ratioOf({ name: "http-cpu", unit: "us of CPU a request", rivalName, ours: costs.ours, rival: costs.rival }),
-    ];
+    return rivals.flatMap(({ name: rivalName, rates, costs }) => [
+      pairedRatioOf({ name: "http", unit: "requests/s", rivalName, ours: ours.rates, rival: rates }),
+      pairedRatioOf({ name: "http-cpu", unit: "us of CPU a request", rivalName, ours: ours.costs, rival: costs }),
+    ]);
   } finally {
     for (const child of children) child.kill("SIGTERM");
   }
 }
 
 interface Participant {
+  name: string;
   child: ChildProcess;
   url: string;
+  /** Of each round: requests/s, and microseconds of CPU a request. */
+  rates: number[];
+  costs: number[];
 }
 
 async function load({ child, url }: Participant): Promise<{ rate: number; cost: number }> {

@@ -19,13 +19,21 @@ function quantile(values: number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
 }
 
-export function ratioOf(parts: {
+interface Compared {
   name: string;
   unit: string;
   rivalName: string;
   ours: number[];
   rival: number[];
-}): Measured {
+}
+
+/** Of rounds that took turns: the ratio is the median of those of the rounds, and not that of the medians. */
+export function pairedRatioOf(parts: Compared): Measured {
+  const ratios = parts.ours.map((value, round) => value / parts.rival[round]!);
+  return { ...ratioOf(parts), ratio: quantile(ratios, 0.5) };
+}
+
+export function ratioOf(parts: Compared): Measured {
   const [ours, rival] = [quantile(parts.ours, 0.5), quantile(parts.rival, 0.5)];
   return {
     name: parts.name,
