@@ -193,15 +193,24 @@ test("a request whose client goes away before the answer ends without a status",
   expect(app.output()).toContain("closed");
 });
 
-test("a trace that the caller does not sample is not sent, and says so to whom it calls", async () => {
-  const traceId = "5".repeat(32);
-  await app.get("/outgoing", { headers: { traceparent: `00-${traceId}-00f067aa0ba902b7-00` } });
-  const call = upstream.requests.find(({ headers }) => String(headers.traceparent).includes(traceId));
-  expect(call?.headers.traceparent).toMatch(new RegExp(`^00-${traceId}-[0-9a-f]{16}-00$`));
-  await app.get("/after-unsampled");
-  await spansOf("/after-unsampled");
-  expect(collector.spans.some((span) => span.traceId === traceId)).toBe(false);
-});
+test.each([
+  ["http", "/outgoing", "5"],
+  ["fetch", "/fetching", "6"],
+])(
+  "a trace that the caller does not sample is not sent, and says so to whom it calls by %s",
+  async (how, path, digit) => {
+    const traceId = digit.repeat(32);
+    const headers = { traceparent: `00-${traceId}-00f067aa0ba902b7-00`, tracestate: "vendor=1", baggage: "tenant=7" };
+    await app.get(path, { headers });
+    const call = upstream.requests.find(({ headers }) => String(headers.traceparent).includes(traceId));
+    expect(call?.headers.traceparent).toMatch(new RegExp(`^00-${traceId}-[0-9a-f]{16}-00$`));
+    expect(call?.headers).toMatchObject({ tracestate: "vendor=1", baggage: "tenant=7" });
+    if (how === "fetch") expect(call?.headers["x-own"]).toBe("kept");
+    await app.get(`/after-unsampled-${how}`);
+    await spansOf(`/after-unsampled-${how}`);
+    expect(collector.spans.some((span) => span.traceId === traceId)).toBe(false);
+  },
+);
 
 test("with a ratio of traces, one of them is whole or not there, and carries the ratio", async () => {
   const other = await start({

@@ -6,6 +6,7 @@ import { HttpInstrumentation } from "@opentelemetry/instrumentation-http";
 import { UndiciInstrumentation } from "@opentelemetry/instrumentation-undici";
 import type { OutgoingRecorder } from "./outgoing-recorder.ts";
 import { originalUrlAttributes, type UndiciRequestLike } from "./replay/original-url.ts";
+import { handedOnUnsampled } from "./unsampled-call.ts";
 
 /** Must come before the app's modules are loaded. */
 export function instrument(outgoing: OutgoingRecorder | undefined): void {
@@ -17,6 +18,7 @@ export function instrument(outgoing: OutgoingRecorder | undefined): void {
     },
   });
   new UndiciInstrumentation({
+    ignoreRequestHook: (request) => handedOnUnsampled(request as UndiciRequestLike),
     startSpanHook: (request) => originalUrlAttributes(request as UndiciRequestLike),
     requestHook: (span, request) => outgoing?.undiciRequest(span, request as UndiciRequestLike),
   });

@@ -26,6 +26,9 @@ const routes = {
   "/outgoing"(_request, response) {
     http.get(process.env.UPSTREAM, (answer) => answer.resume().on("end", () => response.end("called")));
   },
+  async "/fetching"(_request, response) {
+    response.end(await (await fetch(process.env.UPSTREAM, { headers: { "x-own": "kept" } })).text());
+  },
 };
 
 const server = http.createServer((request, response) => {
