@@ -15,7 +15,7 @@ import {
 } from "../semantic-conventions.ts";
 import { inSpan } from "../spans.ts";
 import type { Compensable, Drive } from "./drive.ts";
-import { keyOf, shapeOf } from "./execute-leaf.ts";
+import { keyOf, shapeOf } from "./execute-attempts.ts";
 import { type RunScope, readInput } from "./run-scope.ts";
 
 /** Where the procedure that undoes has no retry of its own: whatever the error, waits of up to 0.2, 0.4, 0.8 and 1.6 s. */

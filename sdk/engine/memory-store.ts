@@ -1,9 +1,11 @@
 // Memory store: runs that live as long as the process, for scripts and unit tests.
 import { endStates, type RunFilter } from "./engine.ts";
-import { eventOf, type RunEvent } from "./run-event.ts";
+import { type Entry, startOf, toEvent, toHistoryRow, viewOf, writeRows } from "./memory-entry.ts";
+import { MemoryEvents } from "./memory-events.ts";
+import { MemorySlots } from "./memory-slots.ts";
+import type { RunEvent } from "./run-event.ts";
 import {
   type Act,
-  type ActRequest,
   type ActView,
   type Answer,
   type BeginOptions,
@@ -26,23 +28,9 @@ import {
   type StoredRun,
 } from "./run-store.ts";
 
-type KeptRow = Omit<Row, "seq"> & { seq: number; epoch: number; at: number };
-
-interface Entry {
-  run: StoredRun;
-  rows: KeptRow[];
-  /** By the monotonic clock, milliseconds; null: never. */
-  dueAt: number | null;
-  hasSlot: boolean;
-  request: ActRequest | null;
-  waits: Map<string, OpenWait>;
-  answers: Map<string, Answer>;
-}
-
 /** Finished runs that are kept for `engine.run(id)`; the oldest are forgotten first. */
 const keptFinished = 1_000;
 const dayMs = 86_400_000;
-const noData: Readonly<Record<string, unknown>> = Object.freeze({});
 
 export class MemoryStore implements RunStore {
   readonly durable = false;
@@ -50,8 +38,8 @@ export class MemoryStore implements RunStore {
   /** In the order in which they began. */
   readonly #entries = new Map<string, Entry>();
   readonly #finished: string[] = [];
-  #events: (PublishedEvent & { at: number; dispatched: boolean })[] = [];
-  #published = 0;
+  readonly #slots = new MemorySlots(this.#entries);
+  readonly #events = new MemoryEvents();
   readonly #cursors = new Map<string, string>();
   readonly #listeners: ((notice: Notice) => void)[] = [];
   readonly #began = Date.now() - performance.now();
@@ -62,10 +50,10 @@ export class MemoryStore implements RunStore {
 
   async begin(
     run: NewRun,
-    { take, delayMs, eventFloor = this.#published }: BeginOptions,
+    { take, delayMs, eventFloor = this.#events.newest }: BeginOptions,
   ): Promise<{ run: StoredRun; taken: boolean }> {
     const known = this.#entries.get(run.id);
-    if (known) return { run: this.#view(known), taken: false };
+    if (known) return { run: viewOf(known), taken: false };
     const taken = take && delayMs === 0 && run.slotKey === null;
     const entry: Entry = {
       run: {
@@ -94,7 +82,7 @@ export class MemoryStore implements RunStore {
 
   async find(runId: string): Promise<StoredRun | undefined> {
     const entry = this.#entries.get(runId);
-    return entry && this.#view(entry);
+    return entry && viewOf(entry);
   }
 
   async list({ workflow, state, originName, limit = 50, before }: RunFilter): Promise<StoredRun[]> {
@@ -106,7 +94,7 @@ export class MemoryStore implements RunStore {
         (workflow === undefined || run.workflow === workflow) &&
         (state === undefined || run.state === state) &&
         (originName === undefined || run.origin.name === originName);
-      if (past && fits) found.push(this.#view(entry));
+      if (past && fits) found.push(viewOf(entry));
       if (run.id === before) past = true;
       if (found.length >= limit) break;
     }
@@ -125,9 +113,7 @@ export class MemoryStore implements RunStore {
 
   async events(runId: string, after: number, limit: number): Promise<RunEvent[]> {
     const rows = this.#entries.get(runId)?.rows ?? [];
-    return rows
-      .slice(after, after + limit)
-      .map(({ seq, type, node, data = noData, at }) => eventOf({ runId, seq, at: new Date(at), type, node, data }));
+    return rows.slice(after, after + limit).map((row) => toEvent(runId, row));
   }
 
   append(lease: Lease, row: Row): void {
@@ -175,7 +161,7 @@ export class MemoryStore implements RunStore {
       if (!entry || entry.dueAt === null || entry.dueAt > performance.now()) continue;
       const was = entry.run.state;
       if (was !== "queued" && was !== "running" && was !== "waiting") continue;
-      if (was === "queued" && !this.#takeSlot(entry)) continue;
+      if (was === "queued" && !this.#slots.take(entry)) continue;
       entry.run = { ...entry.run, state: "running", epoch: entry.run.epoch + 1, waits: [] };
       entry.dueAt = performance.now() + this.#leaseMs;
       const seq = entry.rows.length;
@@ -185,7 +171,7 @@ export class MemoryStore implements RunStore {
         const data = was === "running" ? { died: true } : undefined;
         this.#write(entry, [{ seq: seq + 1, type: "run.resumed", node: null, data }]);
       }
-      claimed.push({ ...this.#view(entry), seq: entry.rows.length });
+      claimed.push({ ...viewOf(entry), seq: entry.rows.length });
     }
     return claimed;
   }
@@ -216,7 +202,7 @@ export class MemoryStore implements RunStore {
     if (!entry) return undefined;
     const held = entry.run.state === "running" && (entry.dueAt ?? 0) > performance.now();
     const { act, result } = decide({
-      run: this.#view(entry),
+      run: viewOf(entry),
       seq: entry.rows.length,
       held,
       openWaits: [...entry.waits.values()],
@@ -280,8 +266,7 @@ export class MemoryStore implements RunStore {
   async mend(): Promise<void> {}
 
   async publish(event: Omit<PublishedEvent, "seq">): Promise<boolean> {
-    if (this.#events.some(({ id }) => id === event.id)) return false;
-    this.#events.push({ ...event, seq: ++this.#published, at: performance.now(), dispatched: false });
+    if (!this.#events.publish(event)) return false;
     this.#tell({ kind: "event" });
     return true;
   }
@@ -293,20 +278,19 @@ export class MemoryStore implements RunStore {
   }
 
   async findEvent(
-    { name, key }: Pick<PublishedEvent, "name" | "key">,
+    event: Pick<PublishedEvent, "name" | "key">,
     after: number,
     except: readonly string[],
   ): Promise<PublishedEvent | undefined> {
-    const wait = { event: name, key: key ?? undefined };
-    return this.#events.find((event) => event.seq > after && fitsWait(event, wait) && !except.includes(event.id));
+    return this.#events.find(event, after, except);
   }
 
   async undispatched(names: readonly string[], limit: number): Promise<PublishedEvent[]> {
-    return this.#events.filter(({ name, dispatched }) => !dispatched && names.includes(name)).slice(0, limit);
+    return this.#events.undispatched(names, limit);
   }
 
   async dispatched(ids: readonly string[]): Promise<void> {
-    for (const event of this.#events) if (ids.includes(event.id)) event.dispatched = true;
+    this.#events.dispatched(ids);
   }
 
   async cursor(name: string): Promise<string | null> {
@@ -336,7 +320,7 @@ export class MemoryStore implements RunStore {
     for (const { run } of [...this.#entries.values()]) {
       if (run.finishedAt && run.finishedAt.getTime() < end) this.#entries.delete(run.id);
     }
-    this.#events = this.#events.filter(({ at }) => at > performance.now() - eventRetainDays * dayMs);
+    this.#events.prune(eventRetainDays * dayMs);
     return false;
   }
 
@@ -352,13 +336,8 @@ export class MemoryStore implements RunStore {
     return entry;
   }
 
-  #view(entry: Entry): StoredRun {
-    return { ...entry.run, request: entry.request };
-  }
-
-  #write({ run, rows }: Entry, added: readonly Row[]): void {
-    const at = this.#began + performance.now();
-    for (const row of added) rows.push({ ...row, epoch: run.epoch, at });
+  #write(entry: Entry, added: readonly Row[]): void {
+    writeRows(entry, added, this.#began + performance.now());
   }
 
   #end(entry: Entry): void {
@@ -369,43 +348,13 @@ export class MemoryStore implements RunStore {
     const { slotKey, id } = entry.run;
     if (slotKey !== null) {
       entry.hasSlot = false;
-      this.#freeSlot(slotKey);
+      if (this.#slots.free(slotKey)) this.#tell({ kind: "due" });
     }
     this.#finished.push(id);
     while (this.#finished.length > keptFinished) this.#entries.delete(this.#finished.shift()!);
   }
 
-  #ofSlot(key: string): Entry[] {
-    return [...this.#entries.values()].filter(({ run }) => run.slotKey === key && run.finishedAt === null);
-  }
-
-  /** False: it is parked until one is free. */
-  #takeSlot(entry: Entry): boolean {
-    const { slotKey, ir } = entry.run;
-    if (slotKey === null || entry.hasSlot) return true;
-    entry.hasSlot = this.#ofSlot(slotKey).filter(({ hasSlot }) => hasSlot).length < (ir.concurrency?.limit ?? Infinity);
-    if (!entry.hasSlot) entry.dueAt = null;
-    return entry.hasSlot;
-  }
-
-  #freeSlot(key: string): void {
-    const all = this.#ofSlot(key);
-    const next = all.find(({ run, hasSlot, dueAt }) => run.state === "queued" && !hasSlot && dueAt === null);
-    if (!next) return;
-    next.dueAt = performance.now();
-    this.#tell({ kind: "due" });
-  }
-
   #tell(notice: Notice): void {
     for (const listener of this.#listeners) queueMicrotask(() => listener(notice));
   }
-}
-
-function startOf({ workflow, version, origin }: NewRun): Readonly<Record<string, unknown>> {
-  return { workflow, version, origin };
-}
-
-function toHistoryRow(row: KeptRow): HistoryRow {
-  const { seq, type, node, data = noData } = row;
-  return { seq, type, node, data, output: "output" in row ? { read: () => row.output } : undefined };
 }
