@@ -1,0 +1,42 @@
+// Which spans of an environment a question is about, as a condition in SQL with its values.
+import type { QueryParams } from "../reader.ts";
+import { nanoseconds } from "../time-range.ts";
+
+/** `organizationId` comes from the principal, never from an input. Times are milliseconds since the epoch. */
+export interface SpanFilter {
+  organizationId: string;
+  project: string;
+  environment: string;
+  deployment?: string | undefined;
+  service?: string | undefined;
+  since: number;
+  until: number;
+}
+
+export function spanConditions(filter: SpanFilter): { where: string; params: QueryParams } {
+  const parts = [
+    "Organization = {organization:String} AND Project = {project:String} AND Environment = {environment:String}",
+    "Timestamp >= fromUnixTimestamp64Nano({since:Int64}) AND Timestamp < fromUnixTimestamp64Nano({until:Int64})",
+    // The primary key has whole seconds.
+    "toDateTime(Timestamp) >= toDateTime(intDiv({since:Int64}, 1000000000))",
+  ];
+  const params: QueryParams = {
+    organization: filter.organizationId,
+    project: filter.project,
+    environment: filter.environment,
+    since: nanoseconds(filter.since),
+    until: nanoseconds(filter.until),
+  };
+  if (filter.deployment !== undefined) {
+    parts.push("Deployment = {deployment:String}");
+    params.deployment = filter.deployment;
+  }
+  if (filter.service !== undefined) {
+    parts.push("ServiceName = {service:String}");
+    params.service = filter.service;
+  }
+  return { where: parts.join(" AND "), params };
+}
+
+/** A span that begins work in its service: a request, a message, or the first of its trace. */
+export const entrySpan = "(SpanKind IN ('Server', 'Consumer') OR ParentSpanId = '')";
