@@ -72,10 +72,20 @@ function reportOf(stdout: string, seed: number): HttpReport {
     seed,
     operations: number(/Tested: (\d+)/),
     requests: number(/(\d+) generated/),
-    failures: parts(section("FAILURES")).flatMap(({ operation, body }) =>
-      [...body.matchAll(/^- (ST\d+) (.+)$/gm)].map(([, check = "", message = ""]) => ({ operation, check, message })),
-    ),
+    failures: parts(section("FAILURES")).flatMap(({ operation, body }) => failuresOf(operation, body)),
     exempt: [],
     errors: parts(section("ERRORS")).map(({ operation, body }) => ({ operation, message: body.trim().slice(0, 500) })),
   };
+}
+
+/** Each check that failed; of a value that was taken though it breaks the contract also which part of it does. */
+function failuresOf(operation: string, body: string): Failure[] {
+  return body
+    .split(/^(?=- ST\d+ )/m)
+    .slice(1)
+    .map((text) => {
+      const [, check = "", said = ""] = /^- (ST\d+) (.+)$/m.exec(text) ?? [];
+      const part = /^ +Invalid component: (.+)$/m.exec(text)?.[1];
+      return { operation, check, message: part === undefined ? said : `${said}: ${part}` };
+    });
 }
