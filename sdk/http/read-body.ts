@@ -6,16 +6,24 @@ import { TsdevError } from "../errors.ts";
  * The JSON of the body; undefined for an empty one. `known`: the types to name when it is of another one. Throws
  * `payload_too_large`, `unsupported_media_type`, `invalid_input`.
  */
-export async function readJson(
+export async function readJson(c: Context, maxBytes: number, known?: readonly string[]): Promise<unknown> {
+  return parseJson(await readJsonText(c, maxBytes, known));
+}
+
+/** The text that `parseJson` takes; what is wrong with the headers is thrown at once. */
+export function readJsonText(
   c: Context,
   maxBytes: number,
   known: readonly string[] = ["application/json"],
-): Promise<unknown> {
+): Promise<string> {
   const type = c.req.header("content-type");
   if (type !== undefined && !isJson(type)) throw unsupported(type, known);
-  const text = isLengthKnown(c, maxBytes)
-    ? await c.req.text()
-    : new TextDecoder().decode(await readLimited(c, maxBytes));
+  if (isLengthKnown(c, maxBytes)) return c.req.text();
+  return readLimited(c, maxBytes).then((bytes) => new TextDecoder().decode(bytes));
+}
+
+/** Undefined for an empty text. Throws `invalid_input`. */
+export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {

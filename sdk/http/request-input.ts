@@ -3,7 +3,7 @@ import type { Context } from "hono";
 import { TsdevError } from "../errors.ts";
 import type { AnyProcedure, HttpRoute } from "../procedures/procedure.ts";
 import { decodeObject, decoderOf } from "./decode.ts";
-import { isForm, readForm, readJson } from "./read-body.ts";
+import { isForm, parseJson, readForm, readJsonText } from "./read-body.ts";
 import { contains, mayHaveKey } from "./schema-walk.ts";
 
 /** Reads an input; what does not fit the contract is left for it to refuse. */
@@ -23,7 +23,7 @@ export function rpcInput(procedure: AnyProcedure, maxBytes: number): ReadInput {
   const types = typesOf(files);
   return async (c) => {
     if (files && isForm(c)) return formInput(procedure, await readForm(c, maxBytes));
-    const body = await readJson(c, maxBytes, types);
+    const body = parseJson(await readJsonText(c, maxBytes, types));
     const input = body === undefined ? {} : body;
     return decode ? decode(input) : input;
   };
@@ -73,7 +73,7 @@ export function routeInput(procedure: AnyProcedure, route: HttpRoute, maxBytes: 
       if (outside.length === 0 || form.isJson) return formInput(procedure, form);
       return decodeObject(procedure.input, { ...form.fields, ...aside(c, places) }, () => "text");
     }
-    const body = await readJson(c, maxBytes, types);
+    const body = parseJson(await readJsonText(c, maxBytes, types));
     if (outside.length === 0) {
       const input = body === undefined ? {} : body;
       return decodeBody ? decodeBody(input) : input;

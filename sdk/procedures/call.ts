@@ -44,15 +44,16 @@ export function call<P extends AnyProcedure>(
   input: InputOf<P>,
   options: CallOptions = {},
 ): Promise<OutputOf<P>> {
+  const known = factsOf(procedure);
   const context: Writable<ProcedureContext> = {
     signal: options.signal ?? new AbortController().signal,
     idempotencyKey: options.idempotencyKey ?? randomUUID(),
     attempt: 1,
-    log: factsOf(procedure).log,
+    log: known.log,
   };
   if (options.principal) context.principal = options.principal;
   const policies = effectivePolicies(procedure);
-  return policies.none ? callIn(procedure, input, context) : callUnder(policies, procedure, input, context);
+  return policies.none ? spanned(known, procedure, input, context) : callUnder(policies, procedure, input, context);
 }
 
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
@@ -71,8 +72,9 @@ async function callUnder<P extends AnyProcedure>(
   );
   if (result === "hit" || result === "stale") {
     // Nothing ran that would have a span.
-    const attributes = { ...factsOf(procedure).attributes, [ATTR_CACHE_RESULT]: result };
-    trace.getTracer(tracerName).startSpan(spanNames.procedure(procedure.name), { attributes, startTime }).end();
+    const { spanName, attributes: own } = factsOf(procedure);
+    const attributes = { ...own, [ATTR_CACHE_RESULT]: result };
+    trace.getTracer(tracerName).startSpan(spanName, { attributes, startTime }).end();
   }
   return output as OutputOf<P>;
 }
@@ -110,22 +112,39 @@ export function callIn<P extends AnyProcedure>(
   context: ProcedureContext,
   more?: Attributes,
 ): Promise<OutputOf<P>> {
-  const { attributes } = factsOf(procedure);
-  const own = more ? { ...attributes, ...more } : attributes;
-  return inSpan(spanNames.procedure(procedure.name), own, () => {
+  return spanned(factsOf(procedure), procedure, input, context, more);
+}
+
+function spanned<P extends AnyProcedure>(
+  known: Facts,
+  procedure: P,
+  input: unknown,
+  context: ProcedureContext,
+  more?: Attributes,
+): Promise<OutputOf<P>> {
+  const attributes = more ? { ...known.attributes, ...more } : known.attributes;
+  return inSpan(known.spanName, attributes, () => {
     const recorder = activeRecorder();
-    if (!recorder) return callBare(procedure, input, context);
-    return recordedCall(recorder, procedure, input, () => callBare(procedure, input, context));
+    if (!recorder) return bare(known, procedure, input, context);
+    return recordedCall(recorder, procedure, input, () => bare(known, procedure, input, context));
   });
 }
 
 /** The same without a span and unrecorded: contract and handler, which gets its `ctx.fail`. */
-export async function callBare<P extends AnyProcedure>(
+export function callBare<P extends AnyProcedure>(
   procedure: P,
   input: unknown,
   context: ProcedureContext,
 ): Promise<OutputOf<P>> {
-  const { fail, theInput, theOutput } = factsOf(procedure);
+  return bare(factsOf(procedure), procedure, input, context);
+}
+
+async function bare<P extends AnyProcedure>(
+  { fail, theInput, theOutput }: Facts,
+  procedure: P,
+  input: unknown,
+  context: ProcedureContext,
+): Promise<OutputOf<P>> {
   context.signal.throwIfAborted();
   const parsed = checkAtOnce(procedure.input, input, theInput, "invalid_input");
   const output = await procedure.handler(
@@ -140,6 +159,7 @@ interface Facts {
   readonly attributes: Attributes;
   readonly fail: ReturnType<typeof failOf>;
   readonly log: Log;
+  readonly spanName: string;
   /** How an error names them. */
   readonly theInput: string;
   readonly theOutput: string;
@@ -154,6 +174,7 @@ function factsOf(procedure: AnyProcedure): Facts {
       attributes: attributesOf(procedure),
       fail: failOf(procedure),
       log: createLog({ procedure: procedure.name }),
+      spanName: spanNames.procedure(procedure.name),
       theInput: `the input of procedure "${procedure.name}"`,
       theOutput: `the output of procedure "${procedure.name}"`,
     };
