@@ -3,6 +3,8 @@ import { hotReload } from "./hot-reload.ts";
 import { http } from "./http.ts";
 import { logFollow } from "./log-follow.ts";
 import type { Measured } from "./measured.ts";
+import { telemetryStorage } from "./telemetry-storage.ts";
+import { traceQuery } from "./trace-query.ts";
 import { tracing } from "./tracing.ts";
 import { workflow } from "./workflow.ts";
 
@@ -12,6 +14,8 @@ const benchmarks: Record<string, () => Promise<Measured[]>> = {
   "log-follow": logFollow,
   workflow,
   tracing,
+  "telemetry-storage": telemetryStorage,
+  "trace-query": traceQuery,
 };
 
 const [name] = process.argv.slice(2);
