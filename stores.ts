@@ -6,6 +6,7 @@ import { openEmbeddedPostgres } from "./platform/store/embedded-postgres.ts";
 import { keepPostgres } from "./platform/store/keep-postgres.ts";
 import { openStore, type Store } from "./platform/store/store.ts";
 import { openTelemetryStore, type TelemetryStore } from "./platform/telemetry/clickhouse.ts";
+import { schemaOptionsOf } from "./platform/telemetry/schema/options.ts";
 
 /** Undoes one thing that a start has done. */
 export type Undo = () => Promise<unknown>;
@@ -22,6 +23,7 @@ export interface Stores {
 
 /** Opens all three; what was opened when a later one fails is in `undo`. */
 export async function openStores(directory: DataDirectory, env: NodeJS.ProcessEnv, undo: Undo[]): Promise<Stores> {
+  const schema = schemaOptionsOf(env);
   const postgres = env.DATABASE_URL
     ? { url: env.DATABASE_URL, adminUrl: env.DATABASE_URL, started: false, stop: async () => undefined }
     : await openEmbeddedPostgres({ directory: directory.join("postgres") });
@@ -32,7 +34,10 @@ export async function openStores(directory: DataDirectory, env: NodeJS.ProcessEn
   undo.push(async () => kept?.close());
   const [store, telemetry] = await Promise.all([
     openStore({ url: postgres.url }),
-    openTelemetryStore({ directory: directory.join("clickhouse"), clickhouseUrl: env.CLICKHOUSE_URL }),
+    openTelemetryStore(
+      { directory: directory.join("clickhouse"), clickhouseUrl: env.CLICKHOUSE_URL },
+      { schema, spool: { sync: schema.fsyncAfterInsert ?? false } },
+    ),
   ]);
   undo.push(
     () => store.close(),
