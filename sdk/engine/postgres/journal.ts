@@ -16,7 +16,7 @@ const uniqueViolation = "23505";
 /** Whether there is an output, for who does not need it. */
 const presence = "CASE WHEN output IS NOT NULL THEN '{}' END";
 /**
- * Null for by far the most rows, so that it need not be sent: ten thousand of them are read in half the time. Of the data
+ * Null for by far the most rows, so that it need not be sent: reading ten thousand of them costs a third less. Of the data
  * of a finished step nothing decides how the run goes on.
  */
 const exceptFinished = (column: string) => `CASE WHEN type <> 'step.finished' THEN ${column} END`;
