@@ -49,6 +49,12 @@ test("tells of routes, runs, events and webhooks, with what each needs and answe
       "/events/order.paid",
     ]),
   );
+  // What is refused, the document says: this character by a pattern.
+  expect(paths["/workflows/reviewed-order/runs"]?.get).toMatchObject({
+    parameters: expect.arrayContaining([
+      { name: "before", in: "query", schema: { type: "string", pattern: "^[^\\0]*$" } },
+    ]),
+  });
   expect(Object.keys(webhooks)).toEqual(["bank"]);
   expect(Object.keys(components.schemas)).toEqual(expect.arrayContaining(["Order", "Tree", "Problem", "RunStatus"]));
 });

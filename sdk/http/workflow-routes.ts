@@ -36,8 +36,8 @@ const runIdContract = z
   .string()
   .regex(/^[\x21-\x7e]{1,200}$/, "1 to 200 visible ASCII characters")
   .refine((id) => !ofTriggers.test(id), "ids that begin with cron:, webhook:, queue: or event: are those of triggers");
-/** Postgres keeps no text with this character, so nothing has such a name. */
-const noNul = z.string().refine((text) => !text.includes("\0"), "the character U+0000 cannot be kept");
+/** Postgres keeps no text with this character, so nothing has such a name. As a pattern, so that OpenAPI says it. */
+const noNul = z.string().regex(/^[^\0]*$/, "the character U+0000 cannot be kept");
 
 /** The bodies and queries of these routes; OpenAPI is made of the same. */
 export const runContracts = {
