@@ -5,7 +5,7 @@
 // late effect is allowed to a worker that was out, once for each branch it was in, and has the step's own key.
 import type { Effect, Outage } from "./effects.ts";
 import type { Forgetting } from "./forgetting.ts";
-import { ends, idOf, type Row, type Run, type Say, toleranceMs } from "./recorded-run.ts";
+import { ends, idOf, isInterruption, type Row, type Run, type Say, toleranceMs } from "./recorded-run.ts";
 import { nodesOf, type WorkflowSpec, widthOf } from "./specification.ts";
 
 export function checkEffects(
@@ -18,7 +18,8 @@ export function checkEffects(
 ): undefined {
   const steps = new Map(nodesOf(spec.nodes).flatMap((node) => (node.op === "step" ? [[node.id, node] as const] : [])));
   const lateOf = new Map<string, number>();
-  const endings = run.journal.filter(({ type }) => ends.has(type));
+  const endings = run.journal.filter((row) => ends.has(row.type));
+  const undoings = endings.filter((row) => !(isInterruption(row) && run.state === "canceled"));
   /** Since a row, whoever did the effect may have been asked to do it again. */
   const askedAgain = (row: Row, { enteredAt }: Effect, those: readonly Forgetting[]) =>
     those.some(({ seq, at }) => seq > row.seq && at <= enteredAt + toleranceMs);
@@ -41,7 +42,9 @@ export function checkEffects(
     for (const effect of those) {
       const before = [
         over.find((row) => isBefore(row, effect) && !askedAgain(row, effect, renewals)),
-        endings.find((row) => isBefore(row, effect) && !askedAgain(row, effect, forgettings)),
+        (kind === "do" ? endings : undoings).find(
+          (row) => isBefore(row, effect) && !askedAgain(row, effect, forgettings),
+        ),
       ].find((row) => row !== undefined);
       if (!before) continue;
       const outage = outOf

@@ -1,6 +1,6 @@
 // Checks a run's journal by itself: its numbers, its leases, its end, and that nothing in it finishes twice.
 import type { Forgetting } from "./forgetting.ts";
-import { ends, type Run, type Say } from "./recorded-run.ts";
+import { ends, isInterruption, type Run, type Say } from "./recorded-run.ts";
 
 const finishes = new Set(["step.finished", "step.failed", "step.compensated", "event.received", "approval.answered"]);
 
@@ -16,9 +16,9 @@ export function checkJournal({ journal, state }: Run, forgettings: readonly Forg
   const last = journal.at(-1)?.type;
   if (last !== `run.${state}`) say(`it is ${state} and its last row is ${last}`);
   let ended = false;
-  for (const { type, seq } of journal) {
-    if (ended && type !== "run.retried") return say(`row ${seq} comes after its end`);
-    ended = ends.has(type);
+  for (const row of journal) {
+    if (ended && row.type !== "run.retried") return say(`row ${row.seq} comes after its end`);
+    ended = ends.has(row.type) && !(isInterruption(row) && state === "canceled");
   }
   // What is in the journal as finished is not finished a second time, unless a person asked for it.
   const finished = new Map<string, Set<string>>();

@@ -21,6 +21,8 @@ export interface HazardRunOptions {
   readonly patienceMs?: number;
   /** Between two starts on the average, milliseconds. */
   readonly paceMs?: number;
+  /** Ends it, and every process it started. */
+  readonly signal?: AbortSignal;
 }
 
 export interface HazardReport extends Omit<Verdict, "violations"> {
@@ -51,6 +53,7 @@ export async function hazardRun({
   runs,
   patienceMs = 240_000,
   paceMs = 25,
+  signal,
 }: HazardRunOptions): Promise<HazardReport> {
   const began = performance.now();
   const random = seededRandom(seed);
@@ -76,9 +79,12 @@ export async function hazardRun({
 
   const phase = { calming: false, allEnded: false };
   let failure: unknown;
+  const failed = Promise.withResolvers<void>();
   const fail = (error: unknown) => {
     failure ??= error;
+    failed.resolve();
   };
+  signal?.addEventListener("abort", () => fail(signal.reason), { once: true });
   const outsiders = outsidersOf({ seed, random, specification, workload, engines, pool, jobs, phase, fail });
   const { unended, query } = outsiders;
   const counts = { restarts: 0, redisRestarts: 0 };
@@ -98,7 +104,7 @@ export async function hazardRun({
       [Math.floor(runs * (0.5 + random() * 0.1)), "redis"],
       [Math.floor(runs * (0.7 + random() * 0.2)), "postgres"],
     ]);
-    for (let index = 0; index < runs; index++) {
+    for (let index = 0; index < runs && !failure; index++) {
       playing.push(outsiders.play(index).catch(fail));
       if (draw(seed, `follow ${index}`) < 0.08) following.push(outsiders.follow(`s${seed}-${index}`).catch(fail));
       await sleep(random() * 2 * paceMs);
@@ -112,7 +118,7 @@ export async function hazardRun({
       }
     }
     await crashing;
-    await Promise.race([Promise.all(playing), sleep(patienceMs, undefined, { ref: false })]);
+    await Promise.race([Promise.all(playing), failed.promise, sleep(patienceMs, undefined, { ref: false })]);
     let deadline = performance.now() + patienceMs;
     // Paused again by an act that came after its resume, or by a crash between the two.
     while (unended.size > 0 && performance.now() < deadline && !failure) {
@@ -127,6 +133,7 @@ export async function hazardRun({
       if (unended.size < before) deadline = performance.now() + patienceMs;
       await sleep(200);
     }
+    if (failure) throw failure;
     phase.calming = true;
     await retrying;
     // The crons go on for ever; without them the rest comes to its end with nobody in its way.

@@ -11,11 +11,15 @@ const { values } = parseArgs({
     pace: { type: "string", default: "25" },
   },
 });
+const stop = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.once(signal, () => stop.abort(new Error(`ended by ${signal}`)));
+}
 const first = Number(values.seed ?? values.from);
 const count = values.seed === undefined ? Number(values.seeds) : 1;
 
 for (let seed = first; seed < first + count; seed++) {
-  const report = await hazardRun({ seed, runs: Number(values.runs), paceMs: Number(values.pace) });
+  const report = await hazardRun({ seed, runs: Number(values.runs), paceMs: Number(values.pace), signal: stop.signal });
   console.log(JSON.stringify({ ...report, violations: report.violations.length }));
   for (const { runId, what, journal } of report.violations.slice(0, 10)) {
     console.error(`seed ${seed}, run ${runId}: ${what}\n  ${journal.join("\n  ")}`);

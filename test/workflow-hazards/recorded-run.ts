@@ -33,6 +33,11 @@ export type Say = (what: string) => undefined;
 
 /** Two clocks of one machine differ by no more, milliseconds. */
 export const toleranceMs = 5;
+/** True for the row of a failure whose run may still be canceled, so that what it had finished is undone. */
+export function isInterruption({ type, data }: Row): boolean {
+  return type === "run.failed" && data.error.code === "interrupted";
+}
+
 /** The types of rows that end a run. */
 export const ends: ReadonlySet<string> = new Set(["run.done", "run.failed", "run.canceled"]);
 
