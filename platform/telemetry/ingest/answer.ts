@@ -8,6 +8,7 @@ import { TooManyRowBytes } from "./row-binary.ts";
 export const rpcCode = {
   unknown: 2,
   invalidArgument: 3,
+  deadlineExceeded: 4,
   notFound: 5,
   permissionDenied: 7,
   resourceExhausted: 8,
@@ -22,6 +23,7 @@ const codes: Record<number, number> = {
   403: rpcCode.permissionDenied,
   404: rpcCode.notFound,
   405: rpcCode.invalidArgument,
+  408: rpcCode.deadlineExceeded,
   413: rpcCode.resourceExhausted,
   415: rpcCode.invalidArgument,
   429: rpcCode.resourceExhausted,

@@ -1,4 +1,5 @@
 // OTLP over gRPC against a real store: real exporters, the codes of refusals, limits, and the end of the server.
+import { connect } from "node:http2";
 import { gzipSync } from "node:zlib";
 import { Client, credentials, type Metadata, Metadata as MetadataOf, type ServiceError } from "@grpc/grpc-js";
 import { OTLPLogExporter } from "@opentelemetry/exporter-logs-otlp-grpc";
@@ -140,9 +141,39 @@ test("a message larger than 20 MiB, or one that unpacks to more, is RESOURCE_EXH
     expect(result).toMatchObject({ error: { code: 8 } });
     expect("error" in result && result.error.metadata.get("grpc-status-details-bin")).toEqual([]);
   }
+  // They leave their places to others at once.
+  const many = Array.from({ length: 20 }, () => call(server.url, Buffer.alloc(21 * 1024 * 1024), { gzip: true }));
+  expect(await Promise.all(many)).toEqual(many.map(() => expect.objectContaining({ error: expect.anything() })));
+  expect(await call(server.url, Buffer.alloc(0))).toEqual({ answer: Buffer.alloc(0) });
   // The codings of the body are gRPC's own affair.
   const packed = gzipSync(ProtobufTraceSerializer.serializeRequest(makeSpans([{ name: "x" }]))!);
   expect(await call(server.url, packed)).toMatchObject({ error: { code: 3 } });
+});
+
+test("calls that send nothing hold no place for ever, and those without a token none at all", {
+  timeout: 20_000,
+}, async () => {
+  const slow = await listenGrpc({ ingest: new Ingest(telemetry.store), authenticate, port: 0, receivingMs: 300 });
+  const session = connect(slow.url);
+  try {
+    const silent = Array.from({ length: 40 }, () =>
+      session.request({
+        ":method": "POST",
+        ":path": traces,
+        "content-type": "application/grpc",
+        te: "trailers",
+        authorization: "Bearer known",
+      }),
+    );
+    for (const stream of silent) stream.on("error", () => undefined).resume();
+    const unknown = await call(slow.url, Buffer.alloc(19 * 1024 * 1024), { metadata: metadata({}) });
+    expect(unknown).toMatchObject({ error: { code: 16 } });
+    const body = ProtobufTraceSerializer.serializeRequest(makeSpans([{ name: "after the silent" }]))!;
+    expect(await call(slow.url, body)).toEqual({ answer: Buffer.alloc(0) });
+  } finally {
+    session.destroy();
+    await slow.close();
+  }
 });
 
 test.each([

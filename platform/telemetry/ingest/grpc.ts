@@ -1,7 +1,6 @@
 // OTLP over gRPC: the Export calls of traces, logs and metrics, whose messages are decoded as those of HTTP are.
 import {
   logVerbosity,
-  Metadata,
   Server,
   ServerCredentials,
   type ServerUnaryCall,
@@ -10,10 +9,10 @@ import {
   setLogVerbosity,
 } from "@grpc/grpc-js";
 import { TsdevError } from "../../../sdk/errors.ts";
-import { refusal } from "./answer.ts";
+import { GrpcAdmission, statusOf } from "./grpc-admission.ts";
 import type { Ingest, IngestResult } from "./ingest.ts";
 import { encodeFields } from "./protobuf.ts";
-import { BodyRefused, bodyLimit } from "./request-body.ts";
+import { bodyLimit } from "./request-body.ts";
 import type { Tenant } from "./tables.ts";
 
 export interface TelemetryGrpcOptions {
@@ -24,6 +23,8 @@ export interface TelemetryGrpcOptions {
   port: number;
   /** Takes the next free port where this one is in use. */
   orNextFree?: boolean;
+  /** Longest time for the bytes of a message, in milliseconds; default 30,000. */
+  receivingMs?: number;
 }
 
 export interface TelemetryGrpc {
@@ -36,7 +37,7 @@ export interface TelemetryGrpc {
 const mostTries = 50;
 /** Longest wait for running calls at the end, in milliseconds. */
 const closeMs = 5_000;
-/** Messages whose bytes may be on their way in one connection. */
+/** Calls of one connection at once. */
 const mostCalls = 64;
 
 // A port in use is answered by the next one; the library would print it as an error.
@@ -47,14 +48,16 @@ type Take = (body: Buffer, tenant: Tenant) => Promise<IngestResult>;
 /** Listens on a loopback port. Throws `port_taken` where it is in use and no other may be taken. */
 export async function listenGrpc(options: TelemetryGrpcOptions): Promise<TelemetryGrpc> {
   const { ingest } = options;
+  const admission = new GrpcAdmission(options.authenticate, options);
   const server = new Server({
+    interceptors: [admission.interceptor],
     // Holds after decompression too.
     "grpc.max_receive_message_length": bodyLimit,
     "grpc.max_concurrent_streams": mostCalls,
   });
   const serve = (signal: "trace" | "logs" | "metrics", service: string, take: Take) => {
     const definition = exportService(`/opentelemetry.proto.collector.${signal}.v1.${service}/Export`);
-    server.addService(definition, { Export: exporting(take, options.authenticate) });
+    server.addService(definition, { Export: exporting(take, admission) });
   };
   serve("trace", "TraceService", (body, tenant) => ingest.traces(body, "protobuf", tenant));
   serve("logs", "LogsService", (body, tenant) => ingest.logs(body, "protobuf", tenant));
@@ -79,39 +82,19 @@ function exportService(path: string): ServiceDefinition {
   };
 }
 
-function exporting(take: Take, authenticate: TelemetryGrpcOptions["authenticate"]) {
+function exporting(take: Take, admission: GrpcAdmission) {
   return async (call: ServerUnaryCall<Buffer, Buffer>, answer: sendUnaryData<Buffer>): Promise<void> => {
     try {
-      const [authorization] = call.metadata.get("authorization");
-      const tenant = await authenticate(authorization?.toString());
-      if (tenant === null) throw new BodyRefused(401, "the metadata authorization has no token that is known");
-      const { rejected, reason } = await take(call.request, tenant);
+      const { rejected, reason } = await take(call.request, admission.tenantOf(call.metadata));
       const partial: Array<[number, number | string]> = [
         [1, rejected],
         [2, reason],
       ];
       answer(null, rejected > 0 || reason !== "" ? encodeFields([[1, encodeFields(partial)]]) : Buffer.alloc(0));
     } catch (error) {
-      const { code, message, retryAfterS } = refusal(error);
-      const metadata = new Metadata();
-      if (retryAfterS !== undefined) metadata.set("grpc-status-details-bin", retryDetails(code, message, retryAfterS));
-      answer({ code, details: message, metadata });
+      answer(statusOf(error));
     }
   };
-}
-
-/** google.rpc.Status with a RetryInfo: without one a sender must not repeat what was RESOURCE_EXHAUSTED. */
-function retryDetails(code: number, message: string, seconds: number): Buffer {
-  const retryInfo = encodeFields([[1, encodeFields([[1, seconds]])]]);
-  const any = encodeFields([
-    [1, "type.googleapis.com/google.rpc.RetryInfo"],
-    [2, retryInfo],
-  ]);
-  return encodeFields([
-    [1, code],
-    [2, message],
-    [3, any],
-  ]);
 }
 
 async function bind(server: Server, { port, orNextFree }: TelemetryGrpcOptions): Promise<number> {

@@ -101,7 +101,7 @@ function tooLarge(): BodyRefused {
   return new BodyRefused(413, `the body is larger than ${bodyLimit / 1024 / 1024} MiB; send smaller batches`);
 }
 
-function tooMuch(): TsdevError {
+export function tooMuch(): TsdevError {
   return new TsdevError("unavailable", {
     message: "more telemetry is on its way than this process can hold",
     fix: "send it again in a moment",
