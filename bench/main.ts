@@ -2,6 +2,7 @@
 import { hotReload } from "./hot-reload.ts";
 import { http } from "./http.ts";
 import { logFollow } from "./log-follow.ts";
+import { logSearch } from "./log-search.ts";
 import type { Measured } from "./measured.ts";
 import { telemetryStorage } from "./telemetry-storage.ts";
 import { traceQuery } from "./trace-query.ts";
@@ -14,6 +15,7 @@ const benchmarks: Record<string, () => Promise<Measured[]>> = {
   "log-follow": logFollow,
   workflow,
   tracing,
+  "log-search": logSearch,
   "telemetry-storage": telemetryStorage,
   "trace-query": traceQuery,
 };
