@@ -1,6 +1,7 @@
 // Benchmarks: `npm run bench [-- NAME]`; each against a named rival or limit in the same run, as JSON on stdout.
 import { hotReload } from "./hot-reload.ts";
 import { http } from "./http.ts";
+import { ingest } from "./ingest.ts";
 import { logFollow } from "./log-follow.ts";
 import { logSearch } from "./log-search.ts";
 import type { Measured } from "./measured.ts";
@@ -12,6 +13,7 @@ import { workflow } from "./workflow.ts";
 const benchmarks: Record<string, () => Promise<Measured[]>> = {
   "hot-reload": hotReload,
   http,
+  ingest,
   "log-follow": logFollow,
   workflow,
   tracing,

@@ -85,6 +85,7 @@ export async function runPythonApp(env: Record<string, string>): Promise<Ran> {
 export interface Collector {
   http: string;
   grpc: string;
+  pid: number;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -124,6 +125,7 @@ ${["traces", "logs", "metrics"].map((signal) => `    ${signal}: { receivers: [ot
   return {
     http: `http://127.0.0.1:${http}`,
     grpc: `http://127.0.0.1:${grpc}`,
+    pid: child.pid!,
     async [Symbol.asyncDispose]() {
       child.kill("SIGTERM");
       await ended;

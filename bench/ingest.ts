@@ -1,0 +1,132 @@
+// Benchmark: spans from HTTP until they can be read, against a Collector that only receives and exports, and against the rows alone.
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { Agent, createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { startCollector } from "../platform/telemetry/ingest/exporters.fixture.ts";
+import { type Load, load, post } from "./ingest/load.ts";
+import { type Kind, Payloads } from "./ingest/payloads.ts";
+import { type Measured, pairedRatioOf, ratioOf } from "./measured.ts";
+
+const rounds = Number(process.env.INGEST_ROUNDS ?? 5);
+const seconds = Number(process.env.INGEST_SECONDS ?? 6);
+const options = { connections: 16, warmUpS: 3, seconds };
+/** Requests one after another, for the time that one takes. */
+const single = 100;
+const file = (path: string) => join(import.meta.dirname, path);
+
+export async function ingest(): Promise<Measured[]> {
+  const payloads = new Payloads();
+  const ours: Record<Kind, Load[]> = { protobuf: [], json: [] };
+  const collectors: Record<Kind, Load[]> = { protobuf: [], json: [] };
+  const alone: Array<{ perSecond: number; cpuPerMillion: number }> = [];
+  const lags: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    for (const kind of ["protobuf", "json"] as const) {
+      ours[kind].push(await withOurs((url, pid) => load(url, pid, payloads, kind, options)));
+      collectors[kind].push(await withCollector((url, pid) => load(url, pid, payloads, kind, options)));
+    }
+    alone.push(await rowsAlone());
+  }
+  await withOurs(async (url) => {
+    const agent = new Agent({ keepAlive: true });
+    for (let i = 0; i < single; i++) {
+      const body = payloads.fresh("protobuf");
+      const started = performance.now();
+      await post(agent, url, body, "protobuf");
+      lags.push(performance.now() - started);
+    }
+    agent.destroy();
+  });
+  const rivalName = "an OpenTelemetry Collector that receives and exports by OTLP/HTTP";
+  const cpu = (kind: Kind): Measured =>
+    pairedRatioOf({
+      name: `ingest: CPU for a million spans in ${kind}, socket to stored row (${Math.round(payloads.bytesOfSpan(kind))} B each)`,
+      unit: "s",
+      rivalName,
+      ours: ours[kind].map((one) => one.cpuPerMillion),
+      rival: collectors[kind].map((one) => one.cpuPerMillion),
+    });
+  return [
+    cpu("protobuf"),
+    cpu("json"),
+    pairedRatioOf({
+      name: "ingest: spans in protobuf through HTTP, the load on the same cores",
+      unit: "spans/s",
+      rivalName: "the same rows stored by the same process without HTTP and decoding",
+      ours: ours.protobuf.map((one) => one.spansPerSecond),
+      rival: alone.map((one) => one.perSecond),
+    }),
+    pairedRatioOf({
+      name: "ingest: CPU for a million spans in protobuf, beside the rows alone",
+      unit: "s",
+      rivalName: "the same rows stored by the same process without HTTP and decoding",
+      ours: ours.protobuf.map((one) => one.cpuPerMillion),
+      rival: alone.map((one) => one.cpuPerMillion),
+    }),
+    ratioOf({
+      name: "ingest: from a request's first byte until its 520 spans can be read, one at a time",
+      unit: "ms",
+      rivalName: "the limit of 200 ms",
+      ours: lags,
+      rival: [200],
+    }),
+  ];
+}
+
+async function withFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), "tsdev-bench-ingest-"));
+  try {
+    return await work(folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+const env = { ...process.env, UV_THREADPOOL_SIZE: "16" };
+
+function withOurs<T>(work: (url: string, pid: number) => Promise<T>): Promise<T> {
+  return withFolder(async (folder) => {
+    const server = file("../platform/telemetry/__fixtures__/ingest-server.ts");
+    const child = spawn(process.execPath, [server, folder], { stdio: ["ignore", "pipe", "inherit"], env });
+    try {
+      return await work(`http://127.0.0.1:${await firstLine(child)}`, child.pid!);
+    } finally {
+      child.kill("SIGKILL");
+      await once(child, "close");
+    }
+  });
+}
+
+async function firstLine(child: ChildProcess): Promise<string> {
+  for await (const chunk of child.stdout!) return String(chunk).trim();
+  throw new Error("the receiving process ended before it listened");
+}
+
+/** Exports to a server that takes all and keeps nothing, in a process of this benchmark. */
+async function withCollector<T>(work: (url: string, pid: number) => Promise<T>): Promise<T> {
+  const sink = createServer((request, response) => {
+    request.resume().once("end", () => response.setHeader("content-type", "application/x-protobuf").end());
+  }).listen(0, "127.0.0.1");
+  await once(sink, "listening");
+  const endpoint = `http://127.0.0.1:${(sink.address() as AddressInfo).port}`;
+  try {
+    await using collector = await startCollector(`otlp_http: { endpoint: "${endpoint}", compression: none }`);
+    return await work(collector.http, collector.pid);
+  } finally {
+    sink.closeAllConnections();
+    sink.close();
+  }
+}
+
+function rowsAlone(): Promise<{ perSecond: number; cpuPerMillion: number }> {
+  return withFolder(async (folder) => {
+    const args = [file("ingest/rows-alone.ts"), folder, String(seconds), String(options.connections)];
+    const { stdout } = await promisify(execFile)(process.execPath, args, { env });
+    return JSON.parse(stdout);
+  });
+}
