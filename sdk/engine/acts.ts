@@ -21,8 +21,12 @@ export function canceledShape(workflow: string, runId: string, reason: string): 
 /** `ended`: it was canceled at once. `left`: a worker ends it. `over`: it had ended. */
 export function cancelRun(reason: string): (view: ActView) => Decision<"ended" | "left" | "over"> {
   return ({ run, held, seq }) => {
-    if (endStates.has(run.state)) return { result: "over" };
     const request = { kind: "cancel", reason } as const;
+    // What an interrupted run had finished is not undone until somebody says so.
+    if (run.state === "failed" && run.error?.code === "interrupted") {
+      return { act: { request, state: "queued", due: true }, result: "left" };
+    }
+    if (endStates.has(run.state)) return { result: "over" };
     if (held) return { act: { request }, result: "left" };
     // Undoing steps and ending children takes a worker, unless nothing has begun.
     const begun = seq > 1;

@@ -14,6 +14,7 @@ import { databaseAway } from "./run-errors.ts";
 import { openRunSpan } from "./run-span.ts";
 import type { NewRun, RunStore, StoredRun } from "./run-store.ts";
 import type { ServedWorkflows } from "./served-workflows.ts";
+import { checkStorable } from "./storable.ts";
 import type { Driven, Worker } from "./worker.ts";
 
 export interface Begun {
@@ -58,6 +59,8 @@ export class Beginnings {
       throw new TsdevError("unavailable", { message: "the workflow engine is closing", fix: "try again in a moment" });
     }
     const scope = (await checkContract(workflow.input, input, `the input of workflow "${workflow.name}"`)) as Scope;
+    checkStorable(input, `the input of workflow "${workflow.name}" holds`);
+    checkStorable(scope, `the contract of the input of workflow "${workflow.name}" makes`);
     this.#parts.served.add(workflow);
     let beginning = this.#beginning.get(runId);
     const fresh = beginning === undefined;
@@ -153,6 +156,8 @@ export class Beginnings {
   async beginChild(parent: StoredRun, { runId, node, code, input }: BegunChild): Promise<void> {
     const workflow = code.workflow!;
     const scope = (await checkContract(workflow.input, input, `the input of workflow "${workflow.name}"`)) as Scope;
+    checkStorable(input, `the input of workflow "${workflow.name}" holds`);
+    checkStorable(scope, `the contract of the input of workflow "${workflow.name}" makes`);
     this.#parts.served.add(workflow);
     const origin = { kind: "call", name: node, id: parent.id } as const;
     const { eventFloor } = parent;

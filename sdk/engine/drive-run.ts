@@ -44,6 +44,8 @@ export async function driveRun(drive: Drive, cancelChild: (runId: string) => Pro
       else if (!failure) throw error;
     }
     for (const child of drive.children) await cancelChild(child);
+    // Whether the step took effect is for a person to find out, before what came before it is undone.
+    if (!canceled && failure?.code === "interrupted") return await end(drive, "failed", failure);
     drive.beginUndoing();
     const left = await compensate(drive);
     if (canceled) {

@@ -122,7 +122,10 @@ export interface Engine {
   ): Promise<{ id: string }>;
   /** Answers an `.approve` node. Throws `not_found`, or `conflict` when it was answered otherwise or no longer waits. */
   approve(runId: string, node: string, answer: { approved: boolean; by: string; comment?: string }): Promise<void>;
-  /** Ends a run and its children; finished steps are compensated. A run that has ended is left alone (false). */
+  /**
+   * Ends a run and its children; finished steps are compensated, also those of a run that failed with `interrupted`. Any
+   * other run that has ended is left alone (false).
+   */
   cancel(runId: string, options?: { reason?: string }): Promise<boolean>;
   /** Stops a run between two steps. Throws `conflict` when it has ended. */
   pause(runId: string): Promise<void>;

@@ -27,6 +27,7 @@ import type { Place } from "./execute-body.ts";
 import type { Past } from "./history.ts";
 import { addedKeys, type RunScope, readInput, trackReads } from "./run-scope.ts";
 import { Abandoned, failureOf } from "./stops.ts";
+import { checkStorable } from "./storable.ts";
 
 /** Reads from `scope` and adds to `into`, which is another one in a parallel branch. */
 export function executeLeaf(
@@ -94,6 +95,7 @@ async function finishLeaf(
       ? await runAttempts(leaf, input, tally, drive.signal, scope)
       : await runUnder(leaf, input, tally, scope, span);
     into.check(node.id, node.as, output);
+    checkStorable(output, "it returned");
   } catch (error) {
     if (drive.stopped && (error === drive.stopped || drive.signal.aborted)) throw drive.stopped;
     if (error instanceof Abandoned) throw error;
@@ -167,7 +169,7 @@ export function nodeFailed(drive: Drive, path: string, attempts: number, error: 
 function interrupted(drive: Drive, path: string): TsdevError {
   return new TsdevError("interrupted", {
     message: `workflow "${drive.run.workflow}": the worker died during step "${path}", which is not idempotent; whether it took effect is not known`,
-    fix: `find out whether it did, then retry run ${drive.run.id}`,
+    fix: `find out whether it did: retry run ${drive.run.id} to do it, or cancel it to undo what came before`,
   });
 }
 

@@ -193,6 +193,19 @@ describe("a worker that is killed", () => {
     expect(await counts("kill-once")).toEqual({ before: 1, onlyOnce: 2, after: 1 });
   });
 
+  test("during a step that must not run twice: what came before is undone only when a person cancels the run", async () => {
+    await startAndKill("onceUndoes", "kill-undo", () => ran("kill-undo", "onlyOnce"), { HANG_AT: "onlyOnce" });
+    const second = await work();
+    expect((await inState("kill-undo", "failed")).error?.code).toBe("interrupted");
+    expect(await counts("kill-undo")).toEqual({ before: 1, onlyOnce: 1 });
+    expect(await outside.cancel("kill-undo", { reason: "it was not charged" })).toBe(true);
+    const canceled = await inState("kill-undo", "canceled");
+    await kill(second);
+    expect(canceled.error?.message).toContain("it was not charged");
+    expect(await counts("kill-undo")).toEqual({ before: 1, onlyOnce: 1, "before undoFirst": 1 });
+    expect(await outside.cancel("kill-undo")).toBe(false);
+  });
+
   test("again and again by one run: the run fails, and other runs are not kept from going on", async () => {
     const env = { CRASH_AT: "crash" };
     await start("poison", "poisoned", env);

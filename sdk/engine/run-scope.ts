@@ -76,7 +76,9 @@ export class RunScope {
   /** Throws `conflict` when a key of the output is there already. */
   check(node: string, as: string | undefined, output: unknown): void {
     if (as !== undefined) this.#refuse(node, as);
-    else if (isRecord(output)) for (const key in output) if (Object.hasOwn(output, key)) this.#refuse(node, key);
+    else if (isRecord(output)) {
+      for (const key in output) if (Object.hasOwn(output, key)) this.#refuse(node, key);
+    } else if (output !== undefined && output !== null) throw keyless(node, output);
   }
 
   /** Adds a node's output: under `as`, else its keys. Throws `conflict`. */
@@ -203,4 +205,12 @@ export function addedKeys(as: string | undefined, output: unknown): string[] {
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function keyless(node: string, output: unknown): TsdevError {
+  const is = Array.isArray(output) ? "a list" : `a ${typeof output}`;
+  return new TsdevError("invalid_output", {
+    message: `"${node}" returned ${is}, which has no keys to add to the scope`,
+    fix: `name it with .as("key"), or return an object`,
+  });
 }

@@ -51,6 +51,8 @@ export const paid = event({
 
 const before = effect("before");
 const after = effect("after");
+const undoFirst = effect("undoFirst");
+const onlyOnce = effect("onlyOnce", false);
 const child = workflow("child").input(Id).step(effect("inside")).approve("ask");
 
 export const workflows = {
@@ -66,11 +68,16 @@ export const workflows = {
   undoes: workflow("undoes")
     .input(Id)
     .step(before)
-    .compensate(effect("undoFirst"), { with: ({ id }) => ({ id }) })
+    .compensate(undoFirst, { with: ({ id }) => ({ id }) })
     .step(effect("middle"))
     .compensate(effect("undoSecond"), { with: ({ id }) => ({ id }) })
     .step(effect("fail")),
-  once: workflow("once").input(Id).step(before).step(effect("onlyOnce", false)).step(after),
+  once: workflow("once").input(Id).step(before).step(onlyOnce).step(after),
+  onceUndoes: workflow("once-undoes")
+    .input(Id)
+    .step(before)
+    .compensate(undoFirst, { with: ({ id }) => ({ id }) })
+    .step(onlyOnce),
   poison: workflow("poison").input(Id).step(before).step(effect("crash")),
   lists: workflow("lists")
     .input(Id)

@@ -40,7 +40,10 @@ export function checkCompensation(
   if (run.state !== "failed" && run.state !== "canceled") return;
   if (run.error?.code === "run_failed" && deathsInARow(run) > 10) return;
   // Until a person has found out whether the step took effect, and cancels the run.
-  if (run.error?.code === "interrupted" && compensated.length === 0) return;
+  if (run.error?.code === "interrupted") {
+    if (compensated.length > 0) say("it was interrupted and undone before anybody could look");
+    return;
+  }
   for (const path of finished.keys()) {
     if (undoable.has(idOf(path)) && !compensated.some(({ node }) => node === path))
       say(`it is ${run.state} and ${path} was not undone`);

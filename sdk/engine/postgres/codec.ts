@@ -1,6 +1,18 @@
 // Codec: values as JSON text that come back as they were, dates, maps, sets, bigints and undefined included.
-import superjson from "superjson";
+import { Buffer } from "node:buffer";
+import SuperJSON, { type SuperJSONResult } from "superjson";
 import type { Stored } from "../run-store.ts";
+
+const superjson = new SuperJSON();
+// It takes a buffer for a typed array, and does not find its class when it reads.
+superjson.registerCustom<Buffer, string>(
+  {
+    isApplicable: (value): value is Buffer => Buffer.isBuffer(value),
+    serialize: (buffer) => buffer.toString("base64"),
+    deserialize: (text) => Buffer.from(text, "base64"),
+  },
+  "Buffer",
+);
 
 /** Deeper values are left to superjson, which knows cycles. */
 const maxDepth = 32;
@@ -12,7 +24,7 @@ export function encode(value: unknown): string {
 
 /** The inverse. */
 export function decode(text: string): unknown {
-  const parsed = JSON.parse(text) as Parameters<typeof superjson.deserialize>[0];
+  const parsed = JSON.parse(text) as SuperJSONResult;
   return parsed.meta === undefined ? parsed.json : superjson.deserialize(parsed);
 }
 
