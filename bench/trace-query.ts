@@ -85,14 +85,15 @@ export async function traceQuery(): Promise<Measured[]> {
       };
       row("at rest", "bytes/span", [await bytes("otel_traces")], [await bytes(collector.name)]);
       row("at rest, trace_id_ts", "bytes/span", [await bytes("otel_traces_trace_id_ts")], [0]);
+      await bench.settled();
       const asked = new Map<string, { ours: number[][]; rival: number[][] }>();
-      const traces = await bench.rows<{ TraceId: string }>(
-        `SELECT TraceId FROM otel_traces WHERE Organization = 'org_1' AND ParentSpanId = '' AND SpanAttributes['user.id'] != ''
+      const traces = await bench.rows<{ TraceId: string; user: string }>(
+        `SELECT TraceId, SpanAttributes['user.id'] AS user FROM otel_traces WHERE Organization = 'org_1' AND ParentSpanId = '' AND SpanAttributes['user.id'] != ''
           ORDER BY cityHash64(TraceId) LIMIT ${tries}`,
       );
       const end = Date.UTC(2026, 10, 1) / 1_000 + round * seedSeconds;
-      for (const [i, { TraceId }] of traces.entries()) {
-        for (const { name, ours, rival } of questions(TraceId, `user-${(i * 7_919) % 100_000}`, end)) {
+      for (const [i, { TraceId, user }] of traces.entries()) {
+        for (const { name, ours, rival } of questions(TraceId, user, end)) {
           const entry = asked.get(name) ?? { ours: [], rival: [] };
           asked.set(name, entry);
           // They take turns at being first.

@@ -1,6 +1,7 @@
 // Runs statements on chDB and tells their time and the CPU time of the whole process, which is the engine's.
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { openEmbeddedEngine } from "../../platform/telemetry/embedded-engine.ts";
 
 export interface Cost {
@@ -41,6 +42,13 @@ export class Bench {
       text = await this.#engine.select(sql, {});
     });
     return { ...spent, rows: (JSON.parse(text) as unknown[]).length };
+  }
+
+  /** Waits until the merges of what was inserted are done: they would be counted as the questions' CPU. */
+  async settled(): Promise<void> {
+    const running = async () =>
+      Number((await this.rows<{ n: number }>("SELECT count() AS n FROM system.merges"))[0]!.n);
+    for (let quiet = 0; quiet < 3; quiet = (await running()) === 0 ? quiet + 1 : 0) await delay(500);
   }
 
   async close(): Promise<void> {
