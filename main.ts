@@ -189,8 +189,8 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
 
   // agents
   const traces = openTraces(telemetry);
-  const logStore = openLogs(telemetry);
   const telemetrySettings = new EnvironmentSettings(store.db);
+  const logStore = openLogs(telemetry, async (tenant) => (await telemetrySettings.of(tenant)).retentionDays.logs);
   const suggestions = new Suggestions(db);
   const progress = new PipelineProgress();
   const pipeline = new Pipeline({

@@ -22,6 +22,7 @@ import { openQueue } from "../platform/queue/bullmq-queue.ts";
 import type { Queue } from "../platform/queue/queue.ts";
 import { MasterKey } from "../platform/secrets/master-key.ts";
 import { type TemporaryPostgres, temporaryPostgres } from "../platform/store/postgres-fixture.ts";
+import { EnvironmentSettings } from "../platform/telemetry/environment-settings.ts";
 import { Ingest } from "../platform/telemetry/ingest/ingest.ts";
 import { openLogs } from "../platform/telemetry/logs.ts";
 import { makeSpans, type TemporaryTelemetry, temporaryTelemetry } from "../platform/telemetry/telemetry-fixture.ts";
@@ -83,7 +84,10 @@ beforeAll(async () => {
       projects,
       variables,
       deployments: { db, deployments, projects, logs, runtime: unreached, head: async () => null },
-      telemetry: { traces: openTraces(telemetry.store), logs: openLogs(telemetry.store), projects },
+      telemetry: {
+        ...{ traces: openTraces(telemetry.store), logs: openLogs(telemetry.store), projects },
+        settings: new EnvironmentSettings(db),
+      },
       pullRequests: {
         project: async (organizationId: string, name: string) => {
           const row = await projects.row(organizationId, name);

@@ -30,7 +30,7 @@ const textLimit = 64 * 1024;
 
 export class LogSink {
   readonly #store: TelemetryStore;
-  readonly #retentionDays: (tenant: Tenant) => number;
+  readonly #retentionDays: (tenant: Tenant) => Promise<number>;
   #waiting: LogRow[] = [];
   #flushing: Promise<void> | undefined;
   #closed = false;
@@ -40,7 +40,7 @@ export class LogSink {
   /** `retentionDays` says for how many days an environment keeps its logs. */
   constructor(
     store: TelemetryStore,
-    retentionDays: (tenant: Tenant) => number = () => defaultTelemetrySettings.retentionDays.logs,
+    retentionDays: (tenant: Tenant) => Promise<number> = async () => defaultTelemetrySettings.retentionDays.logs,
   ) {
     this.#store = store;
     this.#retentionDays = retentionDays;
@@ -78,7 +78,12 @@ export class LogSink {
   }
 
   async #stored(batch: LogRow[]): Promise<boolean> {
-    return this.#store.insert("otel_logs", encodeLogs(batch, this.#retentionDays), batch.length).then(
+    const tenants = [...new Set(batch.map(({ tenant }) => tenant))];
+    const days = new Map(
+      await Promise.all(tenants.map(async (tenant) => [tenant, await this.#retentionDays(tenant)] as const)),
+    );
+    const rows = encodeLogs(batch, (tenant) => days.get(tenant)!);
+    return this.#store.insert("otel_logs", rows, batch.length).then(
       () => true,
       () => false,
     );

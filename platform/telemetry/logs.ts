@@ -2,6 +2,7 @@
 import type { TelemetryStore } from "./clickhouse.ts";
 import { find } from "./ingest/attribute-limits.ts";
 import type { LogRow } from "./ingest/log-rows.ts";
+import type { Tenant } from "./ingest/tables.ts";
 import { LogSink, type ProcessLine } from "./log-sink.ts";
 import type { QueryParams, TelemetryReader } from "./reader.ts";
 import { type Severity, severityNumber, severityOf } from "./severity.ts";
@@ -18,8 +19,9 @@ export interface Logs {
   close(): Promise<void>;
 }
 
-export function openLogs(store: TelemetryStore): Logs {
-  const sink = new LogSink(store);
+/** `retentionDays` says for how many days an environment keeps its logs. */
+export function openLogs(store: TelemetryStore, retentionDays?: (tenant: Tenant) => Promise<number>): Logs {
+  const sink = new LogSink(store, retentionDays);
   return {
     write: (lines) => sink.write(lines),
     search: (search) => searchLogs(store.reader, search),

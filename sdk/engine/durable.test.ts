@@ -288,7 +288,7 @@ test("a run that another worker carries on stays in the trace that it began in",
   await second.work(createRegistry([w]));
   await until(async () => (await second.run("traced-1"))?.state === "done");
   // It ends after the row that says that the run is done.
-  await until(() => spans.named("workflow traced").length > 0);
+  await until(async () => spans.named("workflow traced").length > 0);
   const resumed = spans.named("workflow traced")[0];
   const earlier = spans.named("step before")[0];
   expect(resumed?.attributes["tsdev.workflow.resumed"]).toBe(true);
