@@ -50,7 +50,8 @@ const pack: Record<string, (body: Buffer) => Promise<Buffer>> = {
 /** Statuses by ClickHouse's code of the error; 500 for the others. */
 const statuses: Record<number, number> = { 60: 404, 81: 404, 62: 400, 47: 404, 164: 403, 497: 403, 516: 403, 241: 507 };
 
-export async function startClickHouseBridge(directory: string): Promise<ClickHouseBridge> {
+/** Port 0 takes any free one. */
+export async function startClickHouseBridge(directory: string, port = 0): Promise<ClickHouseBridge> {
   const data = resolve(directory, "bridge");
   const bodies = resolve(directory, "bridge-bodies");
   await mkdir(data, { recursive: true });
@@ -65,7 +66,7 @@ export async function startClickHouseBridge(directory: string): Promise<ClickHou
     } catch (error) {
       refuse(response, error as Error & { code?: number; type?: string });
     }
-  }).listen(0, "127.0.0.1");
+  }).listen(port, "127.0.0.1");
   await new Promise((listening) => server.once("listening", listening));
   return {
     url: `http://default:@127.0.0.1:${(server.address() as AddressInfo).port}/default`,
