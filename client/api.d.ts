@@ -425,6 +425,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/operations/list": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the operations of an environment with their rate, errors and durations, the busiest first
+         * @description Needs the role `viewer`. Effect: read, safe to repeat.
+         */
+        get: operations["operations.list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/operations/series": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show rate, errors and durations over time of an operation, a service or a whole environment
+         * @description Needs the role `viewer`. Effect: read, safe to repeat.
+         */
+        get: operations["operations.series"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/services/map": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show which service calls which and what they use, with rate, errors and the 95th percentile of each
+         * @description Needs the role `viewer`. Effect: read, safe to repeat.
+         */
+        get: operations["services.map"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/traces/search": {
         parameters: {
             query?: never;
@@ -473,7 +533,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Show one trace with its spans in the order of time
+         * Show one trace: its spans in the order of time, their self time and the critical path
          * @description Needs the role `viewer`. Effect: read, safe to repeat.
          */
         get: operations["traces.get"];
@@ -497,6 +557,46 @@ export interface paths {
          * @description Needs the role `viewer`. Effect: read, safe to repeat.
          */
         get: operations["logs.search"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/logs/histogram": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Count the logs of an environment over time by severity
+         * @description Needs the role `viewer`. Effect: read, safe to repeat.
+         */
+        get: operations["logs.histogram"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/logs/context": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show what was logged before and after a moment, whatever a search had left out
+         * @description Needs the role `viewer`. Effect: read, safe to repeat.
+         */
+        get: operations["logs.context"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2239,6 +2339,193 @@ export interface operations {
             };
         };
     };
+    "operations.list": {
+        parameters: {
+            query: {
+                project: string;
+                environment?: string;
+                /** @description only of this deployment (its id) */
+                deployment?: string;
+                /** @description how far back: 15m, 1h, 7d, or an ISO time */
+                since?: string;
+                /** @description only older ones: 15m, 1h, 7d ago, or an ISO time */
+                until?: string;
+                /** @description only of this service */
+                service?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        operations: {
+                            service: string;
+                            operation: string;
+                            requests: number;
+                            errors: number;
+                            perSecond: number;
+                            p50Ms: number;
+                            p95Ms: number;
+                            p99Ms: number;
+                            maxMs: number;
+                        }[];
+                    };
+                };
+            };
+            /** @description Refused, with what to do */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Failed, with what to do */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "operations.series": {
+        parameters: {
+            query: {
+                project: string;
+                environment?: string;
+                /** @description only of this deployment (its id) */
+                deployment?: string;
+                /** @description how far back: 15m, 1h, 7d, or an ISO time */
+                since?: string;
+                /** @description only older ones: 15m, 1h, 7d ago, or an ISO time */
+                until?: string;
+                /** @description only of this service */
+                service?: string;
+                /** @description as operations.list gives it */
+                operation?: string;
+                points?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        everyMs: number;
+                        points: {
+                            at: number;
+                            requests: number;
+                            errors: number;
+                            p50Ms: number;
+                            p95Ms: number;
+                            p99Ms: number;
+                        }[];
+                    };
+                };
+            };
+            /** @description Refused, with what to do */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Failed, with what to do */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "services.map": {
+        parameters: {
+            query: {
+                project: string;
+                environment?: string;
+                /** @description only of this deployment (its id) */
+                deployment?: string;
+                /** @description how far back: 15m, 1h, 7d, or an ISO time */
+                since?: string;
+                /** @description only older ones: 15m, 1h, 7d ago, or an ISO time */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        nodes: {
+                            name: string;
+                            /** @enum {string} */
+                            kind: "service" | "database" | "messaging" | "external";
+                            requests: number;
+                            errors: number;
+                            p95Ms: number;
+                        }[];
+                        edges: {
+                            from: string;
+                            to: string;
+                            requests: number;
+                            errors: number;
+                            p95Ms: number;
+                        }[];
+                    };
+                };
+            };
+            /** @description Refused, with what to do */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Failed, with what to do */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     "traces.search": {
         parameters: {
             query: {
@@ -2247,6 +2534,15 @@ export interface operations {
                 deployment?: string;
                 /** @description how far back: 15m, 1h, 7d, or an ISO time */
                 since?: string;
+                /** @description only older ones: 15m, 1h, 7d ago, or an ISO time */
+                until?: string;
+                /** @description only with an entry of this service */
+                service?: string;
+                /** @description only of this operation, as operations.list gives it */
+                operation?: string;
+                attributes?: string[];
+                /** @description only faster ones, in ms */
+                fasterThanMs?: number;
                 /** @description only slower ones, in ms */
                 slowerThanMs?: number;
                 /** @description only traces with a failed span */
@@ -2393,6 +2689,24 @@ export interface operations {
                             }[];
                         }[];
                         omitted: number;
+                        project: string;
+                        environment: string;
+                        /** @description the stretches that the duration hangs on, in the order of time; ms since the epoch */
+                        criticalPath: {
+                            spanId: string;
+                            start: number;
+                            end: number;
+                        }[];
+                        /** @description by span id: milliseconds in which nothing below the span ran */
+                        selfMs: {
+                            [key: string]: number;
+                        };
+                        /** @description by span id: milliseconds to add to its start, where its service's clock is off */
+                        skewMs: {
+                            [key: string]: number;
+                        };
+                        /** @description log records with this trace's id */
+                        logs: number;
                     };
                 };
             };
@@ -2426,6 +2740,11 @@ export interface operations {
                 search?: string;
                 /** @description this severity or a higher one */
                 severity?: "trace" | "debug" | "info" | "warn" | "error" | "fatal";
+                /** @description only of this service */
+                service?: string;
+                /** @description only what was logged within this trace */
+                trace?: string;
+                attributes?: string[];
                 /** @description how far back: 15m, 1h, 7d, or an ISO time */
                 since?: string;
                 /** @description only older ones: 15m, 1h, 7d ago, or an ISO time */
@@ -2449,6 +2768,8 @@ export interface operations {
                         records: {
                             /** Format: date-time */
                             time: string;
+                            /** @description the same time in nanoseconds since the epoch */
+                            nanoseconds: string;
                             project: string;
                             environment: string;
                             deployment: string | null;
@@ -2459,8 +2780,148 @@ export interface operations {
                             stream: string | null;
                             text: string;
                             traceId: string | null;
+                            spanId: string | null;
+                            attributes: {
+                                [key: string]: string;
+                            };
                         }[];
                         cursor: string | null;
+                    };
+                };
+            };
+            /** @description Refused, with what to do */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Failed, with what to do */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "logs.histogram": {
+        parameters: {
+            query: {
+                project: string;
+                environment?: string;
+                deployment?: string;
+                /** @description text in the line; in lower case throughout it is found in any case */
+                search?: string;
+                /** @description this severity or a higher one */
+                severity?: "trace" | "debug" | "info" | "warn" | "error" | "fatal";
+                /** @description only of this service */
+                service?: string;
+                /** @description only what was logged within this trace */
+                trace?: string;
+                attributes?: string[];
+                /** @description how far back: 15m, 1h, 7d, or an ISO time */
+                since?: string;
+                /** @description only older ones: 15m, 1h, 7d ago, or an ISO time */
+                until?: string;
+                points?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        everyMs: number;
+                        points: {
+                            trace: number;
+                            debug: number;
+                            info: number;
+                            warn: number;
+                            error: number;
+                            fatal: number;
+                            /** @description its start, ms since the epoch */
+                            at: number;
+                        }[];
+                    };
+                };
+            };
+            /** @description Refused, with what to do */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Failed, with what to do */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "logs.context": {
+        parameters: {
+            query: {
+                project: string;
+                environment?: string;
+                /** @description the record's `nanoseconds` */
+                at: string;
+                /** @description only of this service */
+                service?: string;
+                before?: number;
+                after?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        records: {
+                            /** Format: date-time */
+                            time: string;
+                            /** @description the same time in nanoseconds since the epoch */
+                            nanoseconds: string;
+                            project: string;
+                            environment: string;
+                            deployment: string | null;
+                            instance: string | null;
+                            service: string;
+                            /** @enum {string} */
+                            severity: "trace" | "debug" | "info" | "warn" | "error" | "fatal";
+                            stream: string | null;
+                            text: string;
+                            traceId: string | null;
+                            spanId: string | null;
+                            attributes: {
+                                [key: string]: string;
+                            };
+                        }[];
                     };
                 };
             };
@@ -2494,6 +2955,11 @@ export interface operations {
                 search?: string;
                 /** @description this severity or a higher one */
                 severity?: "trace" | "debug" | "info" | "warn" | "error" | "fatal";
+                /** @description only of this service */
+                service?: string;
+                /** @description only what was logged within this trace */
+                trace?: string;
+                attributes?: string[];
                 /** @description show lines from then on first: 15m, 1h, or an ISO time */
                 since?: string;
             };
@@ -2512,6 +2978,8 @@ export interface operations {
                     "text/event-stream": {
                         /** Format: date-time */
                         time: string;
+                        /** @description the same time in nanoseconds since the epoch */
+                        nanoseconds: string;
                         project: string;
                         environment: string;
                         deployment: string | null;
@@ -2522,6 +2990,10 @@ export interface operations {
                         stream: string | null;
                         text: string;
                         traceId: string | null;
+                        spanId: string | null;
+                        attributes: {
+                            [key: string]: string;
+                        };
                     };
                 };
             };

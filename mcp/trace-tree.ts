@@ -2,7 +2,7 @@
 import type { Output } from "../client/client.ts";
 import { oneLine } from "./text.ts";
 
-type Trace = Output<"traces.get">;
+type Trace = Pick<Output<"traces.get">, "traceId" | "spans" | "omitted">;
 type Span = Trace["spans"][number];
 
 /** Runs of alike spans shorter than this are shown one by one. */

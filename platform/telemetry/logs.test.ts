@@ -47,6 +47,7 @@ test("lines are found newest last, in the order in which one millisecond printed
   expect(cursor).toBeNull();
   expect(records[0]).toEqual({
     time: new Date(time).toISOString(),
+    nanoseconds: expect.stringMatching(/^\d{19}$/),
     project: "shop",
     environment: "production",
     deployment: "dep_1",
@@ -56,7 +57,38 @@ test("lines are found newest last, in the order in which one millisecond printed
     stream: "stdout",
     text: "line 0",
     traceId: null,
+    spanId: null,
+    attributes: { "log.iostream": "stdout" },
   });
+});
+
+test("the lines around one are those before and after it, whatever a search left out", async () => {
+  const time = Date.now() - 60_000;
+  await logs.write(Array.from({ length: 9 }, (_, i) => line(i === 4 ? "[ERROR] it" : `line ${i}`, { time: time + i })));
+  const { records } = await logs.search({ ...tenant, severity: "error", limit: 10 });
+  expect(texts(records)).toEqual(["[ERROR] it"]);
+  const around = await logs.context({ ...tenant, at: records[0]!.nanoseconds, before: 2, after: 3 });
+  expect(texts(around)).toEqual(["line 2", "line 3", "[ERROR] it", "line 5", "line 6", "line 7"]);
+});
+
+test("the histogram counts by severity in every stretch, and attributes narrow it and the search", async () => {
+  const since = Date.now() - 60_000;
+  await logs.write([
+    line("one", { time: since + 500 }),
+    line("two", { time: since + 700, stream: "stderr" }),
+    line("three", { time: since + 2_500 }),
+  ]);
+  const { everyMs, points } = await logs.histogram({ ...tenant, since, until: since + 4_000 }, 4);
+  expect(everyMs).toBe(1_000);
+  expect(points.map(({ at, info, error }) => [at - since, info, error])).toEqual([
+    [0, 1, 1],
+    [1_000, 0, 0],
+    [2_000, 1, 0],
+    [3_000, 0, 0],
+  ]);
+  const errors = await logs.search({ ...tenant, attributes: ["log.iostream=stderr"], limit: 10 });
+  expect(texts(errors.records)).toEqual(["two"]);
+  expect(texts((await logs.search({ ...tenant, service: "other", limit: 10 })).records)).toEqual([]);
 });
 
 test("pages go back in time without a gap and without a repeat", async () => {

@@ -3,7 +3,9 @@ import type { TelemetryStore } from "./clickhouse.ts";
 import { find } from "./ingest/attribute-limits.ts";
 import type { LogRow } from "./ingest/log-rows.ts";
 import type { Tenant } from "./ingest/tables.ts";
+import { type LogHistogram, logHistogram } from "./log-histogram.ts";
 import { LogSink, type ProcessLine } from "./log-sink.ts";
+import { attributeCondition } from "./query/attribute-pairs.ts";
 import type { QueryParams, TelemetryReader } from "./reader.ts";
 import { type Severity, severityNumber, severityOf } from "./severity.ts";
 import { nanoseconds, toCursor } from "./time-range.ts";
@@ -14,6 +16,8 @@ export interface Logs {
   /** Takes lines; followers get them at once. Resolves when they are stored. */
   write(lines: readonly ProcessLine[]): Promise<void>;
   search(search: LogSearch): Promise<LogPage>;
+  histogram(search: LogFilter & { since: number; until: number }, points: number): Promise<LogHistogram>;
+  context(around: LogContext): Promise<LogRecord[]>;
   tail(filter: LogFilter & { since?: number }, signal: AbortSignal): AsyncIterable<LogRecord>;
   /** Stores what waits. */
   close(): Promise<void>;
@@ -25,6 +29,8 @@ export function openLogs(store: TelemetryStore, retentionDays?: (tenant: Tenant)
   return {
     write: (lines) => sink.write(lines),
     search: (search) => searchLogs(store.reader, search),
+    histogram: (search, points) => logHistogram(store.reader, conditions({ ...search, limit: 0 }), search, points),
+    context: (around) => logContext(store.reader, around),
     tail: (filter, signal) => tailLogs(store, filter, signal),
     close: () => sink.close(),
   };
@@ -40,6 +46,20 @@ export interface LogFilter {
   search?: string;
   /** This severity or a higher one. */
   severity?: Severity;
+  service?: string;
+  /** What was logged within this trace. */
+  trace?: string;
+  /** Each as `key=value`, of the record or its resource. */
+  attributes?: readonly string[];
+}
+
+/** Around a moment, whatever a search had left out. */
+export interface LogContext extends Pick<LogFilter, "organizationId" | "project" | "environment" | "service"> {
+  /** Nanoseconds since the epoch. */
+  at: string;
+  /** So many records before the moment, and so many of the moment and after it besides one. */
+  before: number;
+  after: number;
 }
 
 export interface LogSearch extends LogFilter {
@@ -62,6 +82,8 @@ interface Row {
   time: string;
   tie: string;
   TraceId: string;
+  SpanId: string;
+  LogAttributes: Record<string, string>;
   SeverityNumber: number;
   ServiceName: string;
   Body: string;
@@ -70,14 +92,16 @@ interface Row {
   Deployment: string;
 }
 
+const columns = `toString(toUnixTimestamp64Nano(Timestamp)) AS time,
+        toString(cityHash64(Body, TraceId, toString(LogAttributes))) AS tie,
+        TraceId, SpanId, SeverityNumber, ServiceName, Body, Deployment, LogAttributes,
+        ResourceAttributes['service.instance.id'] AS instance, LogAttributes['log.iostream'] AS stream`;
+
 /** The newest records that fit, oldest of them first. */
 export async function searchLogs(reader: TelemetryReader, search: LogSearch): Promise<LogPage> {
   const { where, params } = conditions(search);
   const rows = await reader.query<Row>(
-    `SELECT toString(toUnixTimestamp64Nano(Timestamp)) AS time,
-        toString(cityHash64(Body, TraceId, toString(LogAttributes))) AS tie,
-        TraceId, SeverityNumber, ServiceName, Body, Deployment,
-        ResourceAttributes['service.instance.id'] AS instance, LogAttributes['log.iostream'] AS stream
+    `SELECT ${columns}
       FROM otel_logs WHERE ${where}
       ORDER BY Timestamp DESC, cityHash64(Body, TraceId, toString(LogAttributes)) DESC
       LIMIT {limit:UInt32}`,
@@ -86,19 +110,39 @@ export async function searchLogs(reader: TelemetryReader, search: LogSearch): Pr
   const page = rows.slice(0, search.limit);
   const oldest = page.at(-1);
   return {
-    records: page.reverse().map((row) => ({
-      time: new Date(Number(BigInt(row.time) / 1_000_000n)).toISOString(),
-      project: search.project,
-      environment: search.environment,
-      deployment: row.Deployment || null,
-      instance: row.instance || null,
-      service: row.ServiceName,
-      severity: severityOf(row.SeverityNumber),
-      stream: row.stream || null,
-      text: row.Body,
-      traceId: row.TraceId || null,
-    })),
+    records: page.reverse().map((row) => fromRow(row, search)),
     cursor: rows.length > search.limit && oldest !== undefined ? toCursor([oldest.time, oldest.tie]) : null,
+  };
+}
+
+async function logContext(reader: TelemetryReader, around: LogContext): Promise<LogRecord[]> {
+  const { where, params } = conditions({ ...around, limit: 0 });
+  const part = (side: string, order: string, limit: number) =>
+    reader.query<Row>(
+      `SELECT ${columns} FROM otel_logs WHERE ${where} AND Timestamp ${side} fromUnixTimestamp64Nano({at:Int64})
+        AND TimestampTime ${side[0]}= toDateTime(intDiv({at:Int64}, 1000000000))
+        ORDER BY Timestamp ${order} LIMIT {limit:UInt32}`,
+      { ...params, at: around.at, limit },
+    );
+  const [before, after] = await Promise.all([part("<", "DESC", around.before), part(">=", "ASC", around.after + 1)]);
+  return [...before.reverse(), ...after].map((row) => fromRow(row, around));
+}
+
+function fromRow(row: Row, where: { project: string; environment: string }): LogRecord {
+  return {
+    time: new Date(Number(BigInt(row.time) / 1_000_000n)).toISOString(),
+    nanoseconds: row.time,
+    project: where.project,
+    environment: where.environment,
+    deployment: row.Deployment || null,
+    instance: row.instance || null,
+    service: row.ServiceName,
+    severity: severityOf(row.SeverityNumber),
+    stream: row.stream || null,
+    text: row.Body,
+    traceId: row.TraceId || null,
+    spanId: row.SpanId || null,
+    attributes: row.LogAttributes,
   };
 }
 
@@ -114,6 +158,15 @@ function conditions(search: LogSearch): { where: string; params: QueryParams } {
     parts.push("Deployment = {deployment:String}");
     params.deployment = search.deployment;
   }
+  if (search.service !== undefined) {
+    parts.push("ServiceName = {service:String}");
+    params.service = search.service;
+  }
+  if (search.trace !== undefined) {
+    parts.push("TraceId = {trace:String}");
+    params.trace = search.trace.toLowerCase();
+  }
+  parts.push(...attributeCondition("LogAttributes", search.attributes ?? [], params));
   if (search.since !== undefined) {
     parts.push("Timestamp >= fromUnixTimestamp64Nano({since:Int64})");
     params.since = nanoseconds(search.since);
@@ -183,6 +236,12 @@ function matches(row: LogRow, filter: LogFilter): boolean {
   if (row.tenant.project !== filter.project || row.tenant.environment !== filter.environment) return false;
   if (filter.deployment !== undefined && row.deployment !== filter.deployment) return false;
   if (filter.severity !== undefined && (row.severityNumber || 9) < severityNumber(filter.severity)) return false;
+  if (filter.service !== undefined && row.service !== filter.service) return false;
+  if (filter.trace !== undefined && row.traceId !== filter.trace.toLowerCase()) return false;
+  for (const pair of filter.attributes ?? []) {
+    const [key, value] = [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)];
+    if (find(row.attributes, key) !== value && find(row.resource, key) !== value) return false;
+  }
   if (filter.search === undefined || filter.search === "") return true;
   const anyCase = filter.search === filter.search.toLowerCase();
   return (anyCase ? row.body.toLowerCase() : row.body).includes(filter.search);
@@ -191,6 +250,7 @@ function matches(row: LogRow, filter: LogFilter): boolean {
 function toRecord(row: LogRow): LogRecord {
   return {
     time: new Date(Number(row.time / 1_000_000n)).toISOString(),
+    nanoseconds: String(row.time),
     project: row.tenant.project,
     environment: row.tenant.environment,
     deployment: row.deployment || null,
@@ -200,6 +260,8 @@ function toRecord(row: LogRow): LogRecord {
     stream: find(row.attributes, "log.iostream") || null,
     text: row.body,
     traceId: row.traceId || null,
+    spanId: row.spanId || null,
+    attributes: Object.fromEntries(row.attributes),
   };
 }
 
@@ -210,6 +272,7 @@ function identity(record: LogRecord): string {
 function notice(filter: LogFilter, text: string): LogRecord {
   return {
     time: new Date().toISOString(),
+    nanoseconds: nanoseconds(Date.now()),
     project: filter.project,
     environment: filter.environment,
     deployment: filter.deployment ?? null,
@@ -219,5 +282,7 @@ function notice(filter: LogFilter, text: string): LogRecord {
     stream: null,
     text,
     traceId: null,
+    spanId: null,
+    attributes: {},
   };
 }

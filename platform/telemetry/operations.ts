@@ -2,11 +2,15 @@
 import { z } from "zod";
 import { type Operation, operation, streamOperation } from "../../sdk/operation.ts";
 import { EnvironmentRef } from "../projects/project.ts";
+import { LogHistogram } from "./log-histogram.ts";
 import type { Logs } from "./logs.ts";
+import { AttributePairs } from "./query/attribute-pairs.ts";
+import { TraceView } from "./query/trace-view.ts";
+import { serviceOperations } from "./service-operations.ts";
 import { type SettingsOperationParts, telemetrySettingsOperations } from "./settings-operations.ts";
 import { severities } from "./severity.ts";
 import { Cursor, Since } from "./time-range.ts";
-import { LogRecord, Trace, TraceSummary } from "./trace.ts";
+import { LogRecord, TraceSummary } from "./trace.ts";
 import { noTrace, type Traces } from "./traces.ts";
 
 const viewer = { role: "viewer", effect: "read", idempotent: true } as const;
@@ -21,6 +25,13 @@ const LogInput = EnvironmentRef.extend({
     .optional()
     .meta({ description: "text in the line; in lower case throughout it is found in any case" }),
   severity: z.enum(severities).optional().meta({ description: "this severity or a higher one" }),
+  service: z.string().max(300).optional().meta({ description: "only of this service" }),
+  trace: z
+    .string()
+    .regex(/^[0-9a-fA-F]{32}$/, "a trace id is 32 hexadecimal digits")
+    .optional()
+    .meta({ description: "only what was logged within this trace" }),
+  attributes: AttributePairs.optional(),
 });
 
 export interface TelemetryOperationParts {
@@ -32,9 +43,11 @@ export interface TelemetryOperationParts {
 }
 
 /** The organization is always the principal's. */
-export function telemetryOperations({ traces, logs, projects, settings }: TelemetryOperationParts): Operation[] {
+export function telemetryOperations(parts: TelemetryOperationParts): Operation[] {
+  const { traces, logs, projects, settings } = parts;
   return [
     ...telemetrySettingsOperations({ settings, projects }),
+    ...serviceOperations(parts),
 
     operation({
       name: "traces.search",
@@ -42,6 +55,15 @@ export function telemetryOperations({ traces, logs, projects, settings }: Teleme
       input: EnvironmentRef.extend({
         deployment: Deployment.optional(),
         since: Since.prefault("1h").meta({ description: "how far back: 15m, 1h, 7d, or an ISO time" }),
+        until: Since.optional().meta({ description: "only older ones: 15m, 1h, 7d ago, or an ISO time" }),
+        service: z.string().max(300).optional().meta({ description: "only with an entry of this service" }),
+        operation: z
+          .string()
+          .max(500)
+          .optional()
+          .meta({ description: "only of this operation, as operations.list gives it" }),
+        attributes: AttributePairs.optional(),
+        fasterThanMs: z.number().min(0).max(86_400_000).optional().meta({ description: "only faster ones, in ms" }),
         slowerThanMs: z.number().min(0).max(86_400_000).optional().meta({ description: "only slower ones, in ms" }),
         errorsOnly: z.boolean().default(false).meta({ description: "only traces with a failed span" }),
         route: z.string().max(300).optional().meta({ description: "part of the route or name, such as /orders/:id" }),
@@ -71,18 +93,18 @@ export function telemetryOperations({ traces, logs, projects, settings }: Teleme
 
     operation({
       name: "traces.get",
-      summary: "Show one trace with its spans in the order of time",
+      summary: "Show one trace: its spans in the order of time, their self time and the critical path",
       input: z.object({
         trace: z
           .string()
           .regex(/^[0-9a-fA-F]{32}$/, "a trace id is 32 hexadecimal digits")
           .meta({ description: "32 hexadecimal digits, as traces.search gives it" }),
       }),
-      output: Trace,
+      output: TraceView,
       access: viewer,
       faces: { mcp: "get_trace", cli: "traces" },
       async handler(input, { principal }) {
-        const trace = await traces.get(principal.organizationId, input.trace);
+        const trace = await traces.view(principal.organizationId, input.trace);
         if (trace === null) throw noTrace(input.trace);
         return trace;
       },
@@ -103,6 +125,43 @@ export function telemetryOperations({ traces, logs, projects, settings }: Teleme
       async handler(input, { principal }) {
         await projects.environment(principal.organizationId, input.project, input.environment);
         return logs.search({ ...input, organizationId: principal.organizationId });
+      },
+    }),
+
+    operation({
+      name: "logs.histogram",
+      summary: "Count the logs of an environment over time by severity",
+      input: LogInput.extend({
+        since: Since.prefault("1h").meta({ description: "how far back: 15m, 1h, 7d, or an ISO time" }),
+        until: Since.optional().meta({ description: "only older ones: 15m, 1h, 7d ago, or an ISO time" }),
+        points: z.int().min(1).max(500).default(60),
+      }),
+      output: LogHistogram,
+      access: viewer,
+      async handler({ points, ...input }, { principal }) {
+        await projects.environment(principal.organizationId, input.project, input.environment);
+        const until = input.until ?? Date.now();
+        return logs.histogram({ ...input, until, organizationId: principal.organizationId }, points);
+      },
+    }),
+
+    operation({
+      name: "logs.context",
+      summary: "Show what was logged before and after a moment, whatever a search had left out",
+      input: EnvironmentRef.extend({
+        at: z
+          .string()
+          .regex(/^\d{1,19}$/, "nanoseconds since the epoch")
+          .meta({ description: "the record's `nanoseconds`" }),
+        service: z.string().max(300).optional().meta({ description: "only of this service" }),
+        before: z.int().min(0).max(200).default(10),
+        after: z.int().min(0).max(200).default(10),
+      }),
+      output: z.object({ records: z.array(LogRecord) }),
+      access: viewer,
+      async handler(input, { principal }) {
+        await projects.environment(principal.organizationId, input.project, input.environment);
+        return { records: await logs.context({ ...input, organizationId: principal.organizationId }) };
       },
     }),
 

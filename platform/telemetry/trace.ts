@@ -44,6 +44,7 @@ export type TraceSummary = z.infer<typeof TraceSummary>;
 
 export const LogRecord = z.object({
   time: z.iso.datetime(),
+  nanoseconds: z.string().meta({ description: "the same time in nanoseconds since the epoch" }),
   project: z.string(),
   environment: z.string(),
   deployment: z.string().nullable(),
@@ -53,5 +54,7 @@ export const LogRecord = z.object({
   stream: z.string().nullable(),
   text: z.string(),
   traceId: z.string().nullable(),
+  spanId: z.string().nullable(),
+  attributes: z.record(z.string(), z.string()),
 });
 export type LogRecord = z.infer<typeof LogRecord>;

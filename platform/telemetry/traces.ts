@@ -1,12 +1,22 @@
 // Traces: search for them, read one whole, count spans, and find the recordings of requests and runs.
 import { TsdevError } from "../../sdk/errors.ts";
+import { attributeCondition } from "./query/attribute-pairs.ts";
+import {
+  type OperationMetrics,
+  type OperationPoint,
+  operationMetrics,
+  operationSeries,
+} from "./query/operation-metrics.ts";
+import { type ServiceMap, serviceMap } from "./query/service-map.ts";
+import type { SpanFilter } from "./query/span-filter.ts";
+import { type TraceView, traceView } from "./query/trace-view.ts";
 import type { QueryParams, TelemetryReader } from "./reader.ts";
 import { Recording } from "./recording.ts";
 import { nanoseconds, toCursor } from "./time-range.ts";
 import type { CodeFrame, Span, Trace, TraceSummary } from "./trace.ts";
 
 /** Most spans of one trace that `getTrace` returns. */
-export const traceSpanLimit = 2_000;
+export const traceSpanLimit = 5_000;
 
 /** The reads of traces and recordings on one store. `organizationId` comes from the principal, never from an input. */
 export interface Traces {
@@ -14,6 +24,14 @@ export interface Traces {
   get(organizationId: string, traceId: string): Promise<Trace | null>;
   spanCount(organizationId: string, filter: TraceFilter): Promise<number>;
   recordingsFor(organizationId: string, filter: RecordingFilter): Promise<Recording[]>;
+  /** A whole trace with what is worked out of it. */
+  view(organizationId: string, traceId: string): Promise<TraceView | null>;
+  operations(filter: SpanFilter, limit: number): Promise<OperationMetrics[]>;
+  series(
+    filter: SpanFilter & { operation?: string | undefined },
+    points: number,
+  ): Promise<{ everyMs: number; points: OperationPoint[] }>;
+  map(filter: SpanFilter): Promise<ServiceMap>;
 }
 
 export function openTraces({ reader }: { reader: TelemetryReader }): Traces {
@@ -22,6 +40,11 @@ export function openTraces({ reader }: { reader: TelemetryReader }): Traces {
     get: (organizationId, traceId) => getTrace(reader, organizationId, traceId),
     spanCount: (organizationId, filter) => spanCount(reader, organizationId, filter),
     recordingsFor: (organizationId, filter) => recordingsFor(reader, organizationId, filter),
+    view: async (organizationId, traceId) =>
+      traceView(reader, organizationId, await getTrace(reader, organizationId, traceId)),
+    operations: (filter, limit) => operationMetrics(reader, filter, limit),
+    series: (filter, points) => operationSeries(reader, filter, points),
+    map: (filter) => serviceMap(reader, filter),
   };
 }
 
@@ -38,8 +61,18 @@ export interface TraceSearch extends TraceFilter {
   slowerThanMs?: number;
   /** Traces with a span that failed. */
   errorsOnly?: boolean;
+  /** Traces with an entry that took at most so long. */
+  fasterThanMs?: number;
   /** Part of the entry's route or name, such as `/orders/:id`. */
   route?: string;
+  /** Traces with an entry of this service. */
+  service?: string;
+  /** Traces with this operation as an entry. */
+  operation?: string;
+  /** Traces with a span that has these, each as `key=value`. */
+  attributes?: readonly string[];
+  /** Milliseconds since the epoch: only those that began before. */
+  until?: number;
   limit: number;
   cursor?: [start: string, traceId: string];
 }
@@ -80,6 +113,26 @@ export async function searchTraces(
       "(position(SpanName, {route:String}) > 0 OR position(SpanAttributes['http.route'], {route:String}) > 0)",
     );
     params.route = search.route;
+  }
+  if (search.fasterThanMs !== undefined) {
+    entry.push("Duration <= {faster:UInt64}");
+    params.faster = nanoseconds(search.fasterThanMs);
+  }
+  if (search.until !== undefined) {
+    entry.push("Timestamp < fromUnixTimestamp64Nano({until:Int64})");
+    params.until = nanoseconds(search.until);
+  }
+  if (search.service !== undefined) {
+    entry.push("ServiceName = {service:String}");
+    params.service = search.service;
+  }
+  if (search.operation !== undefined) {
+    entry.push("Operation = {operation:String}");
+    params.operation = search.operation;
+  }
+  const attributes = attributeCondition("SpanAttributes", search.attributes ?? [], params);
+  for (const condition of attributes) {
+    entry.push(`TraceId IN (SELECT TraceId FROM otel_traces WHERE ${where} AND ${condition})`);
   }
   if (search.errorsOnly === true) {
     entry.push(`TraceId IN (SELECT TraceId FROM otel_traces WHERE ${where} AND StatusCode = 'Error')`);
