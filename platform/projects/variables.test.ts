@@ -8,7 +8,7 @@ import { storeAudit } from "../identity/audit.ts";
 import { MasterKey } from "../secrets/master-key.ts";
 import { Redactor } from "../secrets/redactor.ts";
 import { projectOperations } from "./operations.ts";
-import { Projects } from "./projects.ts";
+import { projectsWithoutRepositories } from "./projects.fixture.ts";
 import { Variables } from "./variables.ts";
 
 const value = "sk_live_51Hx-never-shown";
@@ -21,13 +21,7 @@ const where = { project: "shop", environment: "production" };
 beforeAll(async () => {
   api = await apiFixture([]);
   const { db, redactor } = api;
-  const projects = new Projects({
-    db,
-    createRepository: async ({ id, defaultBranch }) => ({ location: id, defaultBranch }),
-    findRepository: async (location) => ({ location, defaultBranch: "main" }),
-    gitUrl: (project) => `http://localhost/git/${project.name}.git`,
-    environmentUrl: () => "http://localhost",
-  });
+  const projects = projectsWithoutRepositories(db);
   variables = new Variables({ db, redactor, masterKey: new MasterKey(Buffer.alloc(32, 3)) });
   registry = new OperationRegistry({
     operations: projectOperations(projects, variables),

@@ -5,7 +5,7 @@ import type { Principal } from "../../sdk/operation.ts";
 import { type ApiFixture, apiFixture, member } from "../api/api.fixture.ts";
 import { OperationRegistry } from "../api/registry.ts";
 import { storeAudit } from "../identity/audit.ts";
-import { Projects } from "../projects/projects.ts";
+import { projectsWithoutRepositories } from "../projects/projects.fixture.ts";
 import { EnvironmentSettings } from "./environment-settings.ts";
 import { telemetrySettingsOperations } from "./settings-operations.ts";
 import { defaultTelemetrySettings } from "./telemetry-settings.ts";
@@ -19,13 +19,7 @@ const where = { project: "shop", environment: "production" };
 beforeAll(async () => {
   api = await apiFixture([]);
   const { db, redactor } = api;
-  const projects = new Projects({
-    db,
-    createRepository: async ({ id, defaultBranch }) => ({ location: id, defaultBranch }),
-    findRepository: async (location) => ({ location, defaultBranch: "main" }),
-    gitUrl: (project) => `http://localhost/git/${project.name}.git`,
-    environmentUrl: () => "http://localhost",
-  });
+  const projects = projectsWithoutRepositories(db);
   settings = new EnvironmentSettings(db);
   const operations = telemetrySettingsOperations({ settings, projects });
   registry = new OperationRegistry({ operations, audit: storeAudit(db), redactor });
