@@ -17,6 +17,9 @@ const PullPage = lazy(() => import("./pulls/pull-page.tsx"));
 const TracesPage = lazy(() => import("./traces/traces-page.tsx"));
 const TracePage = lazy(() => import("./traces/trace-page.tsx"));
 const LogsPage = lazy(() => import("./logs/logs-page.tsx"));
+const OperationsPage = lazy(() => import("./operations/operations-page.tsx"));
+const MapPage = lazy(() => import("./map/map-page.tsx"));
+const TelemetryPage = lazy(() => import("./settings/telemetry-page.tsx"));
 
 function Pages() {
   const [location] = useLocation();
@@ -38,6 +41,13 @@ function Pages() {
       </Route>
       <Route path="/projects/:project/traces">{({ project }) => <TracesPage key={project} project={project} />}</Route>
       <Route path="/projects/:project/logs">{({ project }) => <LogsPage key={project} project={project} />}</Route>
+      <Route path="/projects/:project/operations">
+        {({ project }) => <OperationsPage key={project} project={project} />}
+      </Route>
+      <Route path="/projects/:project/map">{({ project }) => <MapPage key={project} project={project} />}</Route>
+      <Route path="/projects/:project/telemetry">
+        {({ project }) => <TelemetryPage key={project} project={project} />}
+      </Route>
       <Route path="/deployments/:id">{({ id }) => <DeploymentPage key={id} id={id} />}</Route>
       <Route path="/traces/:id">{({ id }) => <TracePage key={id} id={id} />}</Route>
       <Route>

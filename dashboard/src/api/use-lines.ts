@@ -14,6 +14,7 @@ export function useLines<Name extends "deployments.log" | "logs.follow">(
   operation: Name,
   input: Streams[Name]["input"],
   most: number,
+  enabled = true,
 ) {
   type Line = Numbered<Streams[Name]["value"]>;
   const [lines, setLines] = useState<Line[]>([]);
@@ -34,6 +35,7 @@ export function useLines<Name extends "deployments.log" | "logs.follow">(
     }, ms);
   };
   const stream = useStream(operation, input, {
+    enabled,
     onStart: () => {
       waiting.current = [];
       restarted.current = true;

@@ -1,14 +1,15 @@
 // Frame: the bar on top of every page, the page's column with its title, and the tabs of a project.
 import type { ReactNode } from "react";
-import { Link, useLocation } from "wouter";
+import { Link, useLocation, useSearchParams } from "wouter";
 import icon from "../design/icon.svg";
 import "./frame.css";
 
-function Tab({ to, children, within }: { to: string; children: ReactNode; within?: string[] }) {
+function Tab(props: { to: string; children: ReactNode; within?: string[]; suffix?: string }) {
+  const { to, children, within, suffix = "" } = props;
   const [location] = useLocation();
   const here = location === to || (within ?? []).some((prefix) => location.startsWith(prefix));
   return (
-    <Link href={to} aria-current={here ? "page" : undefined}>
+    <Link href={to + suffix} aria-current={here ? "page" : undefined}>
       {children}
     </Link>
   );
@@ -84,17 +85,32 @@ export function Page(props: {
 
 export function ProjectTabs({ project }: { project: string }) {
   const base = `/projects/${project}`;
+  const [query] = useSearchParams();
+  // who looks at one environment goes on looking at it
+  const kept = new URLSearchParams([...query].filter(([name]) => name === "environment"));
+  const suffix = kept.size > 0 ? `?${kept}` : "";
   return (
     <nav className="tabs" aria-label={`Project ${project}`}>
       <Tab to={base}>Overview</Tab>
       <Tab to={`${base}/pulls`} within={[`${base}/pulls/`]}>
         Pull requests
       </Tab>
-      <Tab to={`${base}/traces`}>Traces</Tab>
-      <Tab to={`${base}/logs`}>Logs</Tab>
+      {telemetryTabs.map(([path, text]) => (
+        <Tab key={path} to={`${base}/${path}`} suffix={suffix}>
+          {text}
+        </Tab>
+      ))}
     </nav>
   );
 }
+
+const telemetryTabs = [
+  ["operations", "Operations"],
+  ["traces", "Traces"],
+  ["logs", "Logs"],
+  ["map", "Service map"],
+  ["telemetry", "Telemetry"],
+] as const;
 
 export const Waiting = () => (
   <p className="waiting" role="status">

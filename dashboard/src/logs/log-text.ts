@@ -21,3 +21,15 @@ export function readLogText(text: string): LogText {
     return { message: text, rest: "" };
   }
 }
+
+/** The fields of a line that is a JSON object, as text; none of any other line. */
+export function jsonFields(text: string): [name: string, value: string][] {
+  if (!text.startsWith("{")) return [];
+  try {
+    return Object.entries(JSON.parse(text) as Record<string, unknown>)
+      .filter(([name]) => !shown.has(name))
+      .map(([name, value]) => [name, typeof value === "string" ? value : JSON.stringify(value)]);
+  } catch {
+    return [];
+  }
+}

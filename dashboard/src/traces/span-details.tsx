@@ -1,7 +1,10 @@
 // Span details: what a span carries; statement, frames, attributes and events.
+
+import { Link } from "wouter";
 import type { Span } from "../api/types.ts";
 import { milliseconds } from "../design/format.ts";
 import { kindNames, kindOf, placeOf, statementOf } from "./span-kind.ts";
+import type { SpanTree } from "./span-tree.ts";
 
 const shownElsewhere = new Set(["db.query.text", "db.statement", "tsdev.code.frames"]);
 
@@ -38,7 +41,16 @@ function Attributes({ attributes }: { attributes: Record<string, string> }) {
   );
 }
 
-export function SpanDetails({ span, start, onClose }: { span: Span; start: number; onClose: () => void }) {
+export function SpanDetails(props: {
+  span: Span;
+  tree: SpanTree;
+  where: { project: string; environment: string };
+  onClose: () => void;
+}) {
+  const { span, tree, where, onClose } = props;
+  const { start } = tree;
+  const placed = tree.placed(span);
+  const onPath = tree.critical(span).reduce((sum, one) => sum + one.end - one.start, 0);
   const statement = statementOf(span);
   const frames = framesOf(span);
   const place = placeOf(span);
@@ -53,7 +65,13 @@ export function SpanDetails({ span, start, onClose }: { span: Span; start: numbe
       <div className="panel-body">
         <p className="soft small">
           {kindNames[kindOf(span)]} in {span.service}, {milliseconds(span.durationMs)}, from{" "}
-          {milliseconds(span.start - start)} on
+          {milliseconds(placed.start - start)} on
+        </p>
+        <p className="soft small">
+          {milliseconds(tree.selfMs(span))} by itself
+          {onPath > 0 && `, ${milliseconds(onPath)} of it on the critical path`}
+          {placed.start !== span.start &&
+            `; its clock was off and it is moved by ${milliseconds(Math.abs(placed.start - span.start))}`}
         </p>
         {span.status === "error" && (
           <p className="state bad small">{span.statusMessage ? `failed: ${span.statusMessage}` : "failed"}</p>
@@ -76,11 +94,19 @@ export function SpanDetails({ span, start, onClose }: { span: Span; start: numbe
         {span.events.map((event) => (
           <section key={`${event.time}/${event.name}`} className="event">
             <p>
-              <strong>{event.name}</strong> <span className="faint">at {milliseconds(event.time - start)}</span>
+              <strong>{event.name}</strong>{" "}
+              <span className="faint">at {milliseconds(event.time + placed.start - span.start - start)}</span>
             </p>
             <Attributes attributes={event.attributes} />
           </section>
         ))}
+        <p className="small">
+          <Link
+            href={`/projects/${where.project}/operations?${new URLSearchParams({ environment: where.environment, service: span.service, since: "1d" })}`}
+          >
+            Operations of {span.service}
+          </Link>
+        </p>
         <p className="faint mono small">{span.spanId}</p>
       </div>
     </aside>

@@ -41,13 +41,40 @@ export interface Row {
   open: boolean;
 }
 
-export interface SpanTree {
-  roots: TreeNode[];
+/** Milliseconds since the epoch. */
+export interface Stretch {
   start: number;
   end: number;
 }
 
-export function buildTree(spans: Span[]): SpanTree {
+export interface SpanTree {
+  roots: TreeNode[];
+  start: number;
+  end: number;
+  /** When a span ran, on the clock of the trace's first service. */
+  placed(span: Span): Stretch;
+  /** The stretches of the span that the trace's duration hangs on. */
+  critical(span: Span): Stretch[];
+  /** Milliseconds of the span in which nothing below it ran. */
+  selfMs(span: Span): number;
+}
+
+/** What the platform has worked out over the spans of a trace. */
+export interface Analysis {
+  critical?: readonly { spanId: string; start: number; end: number }[];
+  /** By span id. */
+  selfMs?: ReadonlyMap<string, number>;
+  /** Milliseconds that a span's clock was off, by span id. */
+  skewMs?: ReadonlyMap<string, number>;
+}
+
+export function buildTree(spans: Span[], analysis: Analysis = {}): SpanTree {
+  const critical = Map.groupBy(analysis.critical ?? [], ({ spanId }) => spanId);
+  const skewOf = ({ spanId }: Span) => analysis.skewMs?.get(spanId) ?? 0;
+  const placed = (span: Span) => {
+    const start = span.start + skewOf(span);
+    return { start, end: start + span.durationMs };
+  };
   const nodes = new Map<string, SpanNode>();
   for (const span of spans) {
     const node: SpanNode = {
@@ -67,16 +94,44 @@ export function buildTree(spans: Span[]): SpanTree {
     const { parentSpanId, spanId } = node.span;
     // a parent may be outside the trace, or left out of a long one
     if (!parentSpanId || parentSpanId === spanId || !nodes.has(parentSpanId)) roots.push(node);
-    else below.set(parentSpanId, [...(below.get(parentSpanId) ?? []), node]);
+    else {
+      const siblings = below.get(parentSpanId);
+      if (siblings) siblings.push(node);
+      else below.set(parentSpanId, [node]);
+    }
   }
-  for (const [id, children] of below) (nodes.get(id) as SpanNode).children = grouped(children, id);
-  const start = Math.min(...spans.map((span) => span.start));
-  const end = Math.max(...spans.map((span) => span.start + span.durationMs), start + 0.001);
-  return { roots: grouped(roots, "root"), start, end };
+  for (const [id, children] of below) (nodes.get(id) as SpanNode).children = grouped(children, id, placed);
+  let start = Number.POSITIVE_INFINITY;
+  let end = 0;
+  for (const span of spans) {
+    const at = placed(span);
+    start = Math.min(start, at.start);
+    end = Math.max(end, at.end);
+  }
+  return {
+    roots: grouped(roots, "root", placed),
+    start,
+    end: Math.max(end, start + 0.001),
+    placed,
+    critical: ({ spanId }) => critical.get(spanId) ?? [],
+    selfMs: ({ spanId, durationMs }) => analysis.selfMs?.get(spanId) ?? durationMs,
+  };
 }
 
-function grouped(children: SpanNode[], parent: string): TreeNode[] {
-  const sorted = children.toSorted((a, b) => a.span.start - b.span.start);
+/** What is toggled when only the roots are seen. */
+export function collapsed(roots: readonly TreeNode[]): ReadonlySet<string> {
+  const closed = new Set<string>();
+  const open = [...roots];
+  for (let node = open.pop(); node !== undefined; node = open.pop()) {
+    if (node.type === "span" && node.children.length > 0) closed.add(node.id);
+    open.push(...node.children);
+  }
+  return closed;
+}
+
+function grouped(children: SpanNode[], parent: string, placed: SpanTree["placed"]): TreeNode[] {
+  const startOf = (node: TreeNode) => (node.type === "span" ? placed(node.span).start : node.start);
+  const sorted = children.toSorted((a, b) => startOf(a) - startOf(b));
   const alike = Map.groupBy(sorted, (node) =>
     JSON.stringify([node.kind, statementOf(node.span) ?? node.label, node.place]),
   );
@@ -94,16 +149,14 @@ function grouped(children: SpanNode[], parent: string): TreeNode[] {
       label: `${members.length} × ${first.label}`,
       place: first.place,
       children: members,
-      start: first.span.start,
-      end: Math.max(...members.map(({ span }) => span.start + span.durationMs)),
+      start: startOf(first),
+      end: members.reduce((end, { span }) => Math.max(end, placed(span).end), 0),
       totalMs: members.reduce((sum, { span }) => sum + span.durationMs, 0),
       errors: members.filter(({ span }) => span.status === "error").length,
     });
   }
   return result.sort((a, b) => startOf(a) - startOf(b));
 }
-
-export const startOf = (node: TreeNode) => (node.type === "span" ? node.span.start : node.start);
 
 /** The rows to show. Spans are open unless toggled, groups closed unless toggled. */
 export function openRows(roots: TreeNode[], toggled: ReadonlySet<string>): Row[] {

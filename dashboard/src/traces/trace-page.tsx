@@ -5,15 +5,30 @@ import type { Trace } from "../api/types.ts";
 import { date, milliseconds, plural } from "../design/format.ts";
 import { ErrorNotice } from "../design/notice.tsx";
 import { Page, Waiting } from "../frame/frame.tsx";
+import { useAddress } from "../telemetry/use-address.ts";
 import { SpanDetails } from "./span-details.tsx";
 import { type Kind, kindNames, kindOf } from "./span-kind.ts";
 import { buildTree } from "./span-tree.ts";
 import "./trace.css";
+import { TraceLogs } from "./trace-logs.tsx";
 import { Waterfall } from "./waterfall.tsx";
 
 function Loaded({ trace }: { trace: Trace }) {
-  const [selected, setSelected] = useState<string | null>(null);
-  const tree = useMemo(() => buildTree(trace.spans), [trace]);
+  const address = useAddress();
+  const selected = address.get("span");
+  const setSelected = (span: string | null) => address.set({ span });
+  const [critical, setCritical] = useState(true);
+  const tree = useMemo(
+    () =>
+      buildTree(trace.spans, {
+        critical: trace.criticalPath,
+        selfMs: new Map(Object.entries(trace.selfMs)),
+        skewMs: new Map(Object.entries(trace.skewMs)),
+      }),
+    [trace],
+  );
+  const where = { project: trace.project, environment: trace.environment };
+  const home = `/projects/${trace.project}`;
   const kinds = useMemo(() => {
     const counts = new Map<Kind, number>();
     for (const span of trace.spans) counts.set(kindOf(span), (counts.get(kindOf(span)) ?? 0) + 1);
@@ -26,7 +41,11 @@ function Loaded({ trace }: { trace: Trace }) {
     <Page
       wide
       title={trace.spans[0]?.name ?? "Trace"}
-      crumbs={[{ text: "Projects", to: "/projects" }, { text: "Trace" }]}
+      crumbs={[
+        { text: "Projects", to: "/projects" },
+        { text: trace.project, to: home },
+        { text: "Traces", to: `${home}/traces?environment=${encodeURIComponent(trace.environment)}` },
+      ]}
       under={
         <>
           <span>
@@ -41,15 +60,21 @@ function Loaded({ trace }: { trace: Trace }) {
         </>
       }
       actions={
-        <ul className="kinds" aria-label="Colours">
-          {(Object.keys(kindNames) as Kind[])
-            .filter((kind) => kinds.has(kind))
-            .map((kind) => (
-              <li key={kind}>
-                <span className={`dot ${kind}`} /> {kindNames[kind]}
-              </li>
-            ))}
-        </ul>
+        <>
+          <label className="check">
+            <input type="checkbox" checked={critical} onChange={(event) => setCritical(event.target.checked)} />
+            critical path
+          </label>
+          <ul className="kinds" aria-label="Colours">
+            {(Object.keys(kindNames) as Kind[])
+              .filter((kind) => kinds.has(kind))
+              .map((kind) => (
+                <li key={kind}>
+                  <span className={`dot ${kind}`} /> {kindNames[kind]}
+                </li>
+              ))}
+          </ul>
+        </>
       }
     >
       {trace.omitted > 0 && (
@@ -59,10 +84,16 @@ function Loaded({ trace }: { trace: Trace }) {
       )}
       <div className={span ? "trace-grid with-details" : "trace-grid"}>
         <div className="panel waterfall-panel">
-          <Waterfall tree={tree} selected={selected} onSelect={(node) => setSelected(node?.id ?? null)} />
+          <Waterfall
+            tree={tree}
+            selected={selected}
+            critical={critical}
+            onSelect={(node) => setSelected(node?.id ?? null)}
+          />
         </div>
-        {span && <SpanDetails span={span} start={tree.start} onClose={() => setSelected(null)} />}
+        {span && <SpanDetails span={span} tree={tree} where={where} onClose={() => setSelected(null)} />}
       </div>
+      <TraceLogs where={where} traceId={trace.traceId} start={tree.start} end={tree.end} spanId={selected} />
     </Page>
   );
 }
