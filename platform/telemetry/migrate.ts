@@ -3,7 +3,7 @@ import type { TelemetryEngine } from "./engine.ts";
 import * as first from "./migrations/0001-traces-logs-recordings.ts";
 import * as second from "./migrations/0002-collector-tables.ts";
 import type { SchemaOptions } from "./schema/options.ts";
-import { alterSettings, createTable, type Step } from "./schema/statements.ts";
+import { alterSettings, createTable, mergeSetting, type Step } from "./schema/statements.ts";
 import type { Table } from "./schema/table.ts";
 import { telemetryTables } from "./schema/telemetry-tables.ts";
 
@@ -48,18 +48,22 @@ export async function migrateTelemetry(engine: Engine, options: SchemaOptions = 
     }
     await engine.command(`INSERT INTO ${applied.name} SELECT ${id}, '${name}', now()`);
   }
-  await syncing(engine, options);
+  await settle(engine, options);
 }
 
-/** Whether inserts wait for the disk may change with each start. */
-async function syncing(engine: Engine, options: SchemaOptions): Promise<void> {
+/** Whether inserts wait for the disk may change with each start; how parts are merged, with a version. */
+async function settle(engine: Engine, options: SchemaOptions): Promise<void> {
   const tables = await rows<{ name: string; engine_full: string }>(
     engine,
     "SELECT name, engine_full FROM system.tables WHERE database = currentDatabase()",
   );
   for (const table of telemetryTables) {
-    const now = tables.find(({ name }) => name === table.name)?.engine_full.includes("fsync_after_insert = 1") ?? false;
-    if (now !== (options.fsyncAfterInsert ?? false)) await engine.command(alterSettings(table, options));
+    const now = tables.find(({ name }) => name === table.name)?.engine_full;
+    const syncs = now?.includes("fsync_after_insert = 1") ?? false;
+    const merges = now?.includes(mergeSetting) ?? true;
+    if (syncs !== (options.fsyncAfterInsert ?? false) || !merges) {
+      await engine.command(alterSettings(table, options));
+    }
   }
 }
 
