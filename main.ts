@@ -36,8 +36,9 @@ import { openOwnedProcesses } from "./platform/runtime/owned-processes.ts";
 import { openMasterKey } from "./platform/secrets/master-key.ts";
 import { Redactor } from "./platform/secrets/redactor.ts";
 import { EnvironmentSettings } from "./platform/telemetry/environment-settings.ts";
-import { Ingest, settingsBounds } from "./platform/telemetry/ingest/ingest.ts";
+import { Ingest, settingsBounds, settingsSampling } from "./platform/telemetry/ingest/ingest.ts";
 import { openLogs } from "./platform/telemetry/logs.ts";
+import { findingTraces } from "./platform/telemetry/sampling/finding-traces.ts";
 import { openTraces } from "./platform/telemetry/traces.ts";
 import { type RegularWork, startRegularWork } from "./regular-work.ts";
 import { TsdevError } from "./sdk/errors.ts";
@@ -190,6 +191,7 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
   // agents
   const traces = openTraces(telemetry);
   const telemetrySettings = new EnvironmentSettings(store.db);
+  telemetry.tail.citedBy((tenant) => findingTraces(store.db, tenant));
   const logStore = openLogs(telemetry, async (tenant) => (await telemetrySettings.of(tenant)).retentionDays.logs);
   const suggestions = new Suggestions(db);
   const progress = new PipelineProgress();
@@ -280,6 +282,7 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
     telemetry: new Ingest(
       telemetry,
       settingsBounds((tenant) => telemetrySettings.of(tenant)),
+      settingsSampling((tenant) => telemetrySettings.of(tenant)),
     ),
     git: local,
     deployments,

@@ -8,6 +8,7 @@ import type { IngestTable } from "./ingest/tables.ts";
 import { LogFeed } from "./log-feed.ts";
 import { migrateTelemetry } from "./migrate.ts";
 import type { TelemetryReader } from "./reader.ts";
+import { TailSampler } from "./sampling/tail-sampler.ts";
 import type { SchemaOptions } from "./schema/options.ts";
 import { openServerEngine } from "./server-engine.ts";
 
@@ -22,6 +23,8 @@ export interface TelemetryStore {
   insert(table: IngestTable, rows: Buffer, count: number, request?: string): Promise<void>;
   /** Whether the request of this digest was stored within the last five minutes, also before a restart. */
   knows(request: string): boolean;
+  /** Takes the spans of environments that keep a part of their traces. */
+  tail: TailSampler;
   /** What lies on disk until the database is back. */
   spool(): SpoolState;
   /** Log records of this process's inserts, as they are stored. */
@@ -62,6 +65,14 @@ export async function openTelemetryStore(
     ...options.spool,
   });
   const queue = new InsertQueue((group) => spool.store(group));
+  const { sync, log } = options.spool ?? {};
+  const tail = await TailSampler.open({
+    directory: join(where.directory, "sampling"),
+    store: (group, id) => spool.store(group, id),
+    knows: (request) => spool.knows(request),
+    ...(sync === undefined ? {} : { sync }),
+    ...(log === undefined ? {} : { log }),
+  });
   return {
     reader: {
       query: (sql, params) => answered(engine.select(sql, params ?? {})),
@@ -69,11 +80,13 @@ export async function openTelemetryStore(
       queryWithin: (sql, filters) => answered(engine.selectWithin(sql, filters)),
     },
     insert: (table, rows, count, request) => queue.add(table, rows, count, request),
-    knows: (request) => spool.knows(request),
+    knows: (request) => tail.knows(request) || spool.knows(request),
+    tail,
     spool: () => spool.state(),
     logFeed: new LogFeed(),
     async close() {
       await queue.close();
+      await tail.close();
       await spool.close();
       await engine.close();
     },

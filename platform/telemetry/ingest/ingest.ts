@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { z } from "zod";
 import type { TelemetryStore } from "../clickhouse.ts";
 import { Recording } from "../recording.ts";
+import { TraceParts } from "../sampling/trace-parts.ts";
 import { defaultTelemetrySettings, type TelemetrySettings } from "../telemetry-settings.ts";
 import { list } from "./any-value.ts";
 import { readJson } from "./json-fields.ts";
@@ -28,6 +29,17 @@ export function settingsBounds(
   return async (tenant, signal) => liveBounds((await settingsOf(tenant)).retentionDays[signal]);
 }
 
+/** Which traces of a tenant are kept; without an answer all are. */
+export type SamplingOf = (tenant: Tenant) => Promise<TelemetrySettings["sampling"] | undefined>;
+
+/** The sampling that each environment has set, where it leaves anything out. */
+export function settingsSampling(settingsOf: (tenant: Tenant) => Promise<TelemetrySettings>): SamplingOf {
+  return async (tenant) => {
+    const { sampling } = await settingsOf(tenant);
+    return sampling.keepShare < 1 ? sampling : undefined;
+  };
+}
+
 /** What was stored and what was refused of a request, and why. */
 export interface IngestResult {
   accepted: number;
@@ -44,28 +56,46 @@ export class MalformedBody extends Error {
 const answersLimit = 4_096;
 
 /**
- * Stores telemetry. Every method resolves when queries see the rows. A body that comes again from the same tenant, as
+ * Stores telemetry. Every method resolves when queries see the rows, or where spans are sampled when they are safe on disk
+ * until it is decided which are kept. A body that comes again from the same tenant, as
  * senders do when an answer got lost, is stored once.
  */
 export class Ingest {
   readonly #store: TelemetryStore;
   readonly #bounds: BoundsOf;
+  readonly #sampling: SamplingOf;
   readonly #answers = new Map<string, { at: number; result: Promise<IngestResult> }>();
 
-  constructor(store: TelemetryStore, bounds: BoundsOf = settingsBounds()) {
+  constructor(
+    store: TelemetryStore,
+    bounds: BoundsOf = settingsBounds(),
+    sampling: SamplingOf = async () => undefined,
+  ) {
     this.#store = store;
     this.#bounds = bounds;
+    this.#sampling = sampling;
   }
 
   traces(body: Buffer, encoding: Encoding, tenant: Tenant): Promise<IngestResult> {
     return this.#once("traces", body, tenant, async (request) => {
       const bounds = await this.#bounds(tenant, "traces");
-      const { rows, ...result } = decoding(() =>
-        encoding === "protobuf"
-          ? encodeProtobufSpans(body, tenant, bounds)
-          : readJson(body, (sent) => encodeJsonSpans(sent, tenant, bounds)),
-      );
-      await this.#store.insert("otel_traces", rows, result.accepted, request);
+      const sampling = await this.#sampling(tenant);
+      let seen = sampling && new TraceParts();
+      // JSON is read twice where an integer is too large for it: what was seen before does not count.
+      const observed = () => (seen &&= new TraceParts());
+      const { rows, ...result } = decoding(() => {
+        if (encoding === "protobuf") return encodeProtobufSpans(body, tenant, bounds, observed());
+        return readJson(body, (sent) => encodeJsonSpans(sent, tenant, bounds, observed()));
+      });
+      if (sampling === undefined || seen === undefined) {
+        await this.#store.insert("otel_traces", rows, result.accepted, request);
+      } else {
+        const { keepShare, slowQuantile, minPerMinute, waitSeconds } = sampling;
+        const policy = { keepShare, slowQuantile, minPerMinute };
+        const { parts, ends, partOf } = seen;
+        const sampled = { digest: request, tenant, policy, parts, ends, partOf, rows };
+        await this.#store.tail.add(sampled, waitSeconds * 1_000);
+      }
       return result;
     });
   }

@@ -16,14 +16,20 @@ import {
 } from "./json-fields.ts";
 import { columnsOf } from "./protobuf-columns.ts";
 import { RowBinary } from "./row-binary.ts";
+import { operationOf, type SpanObserver } from "./span-observer.ts";
 import { type EncodedRows, spanKinds, statusCodes, type Tenant, type TimeBounds } from "./tables.ts";
 
 /**
  * Encodes a parsed ExportTraceServiceRequest. Unknown and missing fields are fine; a span without valid ids or with a
- * time out of bounds is refused and counted. Throws where a list is none.
+ * time out of bounds is refused and counted. Throws where a list is none. An observer is told of every row.
  */
-export function encodeJsonSpans(request: Fields, tenant: Tenant, bounds: TimeBounds): EncodedRows {
-  const encoder = new SpanEncoder(bounds);
+export function encodeJsonSpans(
+  request: Fields,
+  tenant: Tenant,
+  bounds: TimeBounds,
+  observer?: SpanObserver,
+): EncodedRows {
+  const encoder = new SpanEncoder(bounds, observer);
   for (const resourceSpans of objects(request, "resourceSpans")) {
     const resource = object(resourceSpans.resource);
     encoder.takeResource(resource, tenant);
@@ -38,6 +44,8 @@ export function encodeJsonSpans(request: Fields, tenant: Tenant, bounds: TimeBou
 class SpanEncoder {
   readonly #out = new RowBinary();
   readonly #bounds: TimeBounds;
+  readonly #observer: SpanObserver | undefined;
+  #service = "";
   /** Columns that are equal for all spans of a resource or a scope, encoded once. */
   #resource: Uint8Array = new Uint8Array();
   #scope: Uint8Array = new Uint8Array();
@@ -47,8 +55,9 @@ class SpanEncoder {
   #reason = "";
   #cut = false;
 
-  constructor(bounds: TimeBounds) {
+  constructor(bounds: TimeBounds, observer: SpanObserver | undefined) {
     this.#bounds = bounds;
+    this.#observer = observer;
   }
 
   finish(): EncodedRows {
@@ -61,8 +70,9 @@ class SpanEncoder {
   }
 
   takeResource(resource: Fields, tenant: Tenant): void {
+    this.#service = findAttribute(resource.attributes, "service.name") ?? "unknown_service";
     this.#resource = columnsOf((out) => {
-      out.text(findAttribute(resource.attributes, "service.name") ?? "unknown_service");
+      out.text(this.#service);
       this.#attributes(out, resource);
     });
     this.#owner = columnsOf((out) => {
@@ -108,15 +118,19 @@ class SpanEncoder {
     out.int64(start);
     out.text(traceId);
     out.text(spanId);
-    out.text(jsonId(span.parentSpanId, 8) ?? "");
+    const parentSpanId = jsonId(span.parentSpanId, 8);
+    out.text(parentSpanId ?? "");
     out.text(traceState);
-    out.text(text(span.name));
-    out.text(spanKinds[jsonEnum(span.kind, "SPAN_KIND_", spanKinds)] ?? spanKinds[0]);
+    const name = text(span.name);
+    out.text(name);
+    const kind = spanKinds[jsonEnum(span.kind, "SPAN_KIND_", spanKinds)] ?? spanKinds[0];
+    out.text(kind);
     out.raw(this.#resource);
     out.raw(this.#scope);
     this.#attributes(out, span);
     out.int64(end > start ? end - start : 0n);
-    out.text(statusCodes[jsonEnum(status.code, "STATUS_CODE_", statusCodes)] ?? statusCodes[0]);
+    const code = statusCodes[jsonEnum(status.code, "STATUS_CODE_", statusCodes)] ?? statusCodes[0];
+    out.text(code);
     out.text(text(status.message));
     const events = objects(span, "events");
     writeArray(out, events, (event) => out.int64(jsonUint64(event.timeUnixNano)));
@@ -129,6 +143,16 @@ class SpanEncoder {
     writeArray(out, links, (link) => this.#attributes(out, link));
     out.raw(this.#owner);
     out.float64(adjustedCount(traceState));
+    this.#observer?.span({
+      end: out.mark(),
+      traceId,
+      isRoot: parentSpanId === null,
+      kind,
+      failed: code === "Error",
+      durationMs: end > start ? Number(end - start) / 1e6 : 0,
+      service: this.#service,
+      operation: operationOf(kind, name, (key) => findAttribute(span.attributes, key)),
+    });
     return null;
   }
 

@@ -4,14 +4,20 @@ import { cutWarning } from "./attribute-limits.ts";
 import { ProtobufCursor } from "./protobuf.ts";
 import { type Bounds, columnsOf, ProtobufColumns, push, take } from "./protobuf-columns.ts";
 import { RowBinary } from "./row-binary.ts";
+import { operationOf, type SpanObserver } from "./span-observer.ts";
 import { type EncodedRows, spanKinds, statusCodes, type Tenant, type TimeBounds } from "./tables.ts";
 
 /**
  * Encodes an ExportTraceServiceRequest. A span without valid ids or with a time out of bounds is refused and counted; a
- * body that is not protobuf throws `MalformedProtobuf` and nothing of it is kept.
+ * body that is not protobuf throws `MalformedProtobuf` and nothing of it is kept. An observer is told of every row.
  */
-export function encodeProtobufSpans(body: Uint8Array, tenant: Tenant, bounds: TimeBounds): EncodedRows {
-  const encoder = new SpanEncoder(body, tenant, bounds);
+export function encodeProtobufSpans(
+  body: Uint8Array,
+  tenant: Tenant,
+  bounds: TimeBounds,
+  observer?: SpanObserver,
+): EncodedRows {
+  const encoder = new SpanEncoder(body, tenant, bounds, observer);
   const request = new ProtobufCursor(body);
   while (request.next()) {
     if (request.field === 1) {
@@ -71,6 +77,8 @@ class SpanEncoder {
   readonly #columns: ProtobufColumns;
   readonly #fields = new SpanFields();
   readonly #tenant: Uint8Array;
+  readonly #observer: SpanObserver | undefined;
+  #service = "";
   /** Columns that are equal for all spans of a resource or a scope, encoded once. */
   #resource: Uint8Array = new Uint8Array();
   #scope: Uint8Array = new Uint8Array();
@@ -81,8 +89,9 @@ class SpanEncoder {
   #rejected = 0;
   #reason = "";
 
-  constructor(body: Uint8Array, tenant: Tenant, bounds: TimeBounds) {
+  constructor(body: Uint8Array, tenant: Tenant, bounds: TimeBounds, observer: SpanObserver | undefined) {
     this.#body = body;
+    this.#observer = observer;
     this.#bounds = bounds;
     this.#columns = new ProtobufColumns(body);
     this.#out = new RowBinary(Math.max(4096, body.length * 3));
@@ -127,6 +136,7 @@ class SpanEncoder {
 
   #takeResource(attributes: number[], dropped: number): void {
     const service = this.#columns.find(attributes, "service.name") ?? "unknown_service";
+    this.#service = service;
     const deployment = this.#columns.find(attributes, "tsdev.deployment") ?? "";
     this.#resource = columnsOf((out) => {
       out.text(service);
@@ -258,6 +268,22 @@ class SpanEncoder {
     out.uint16(this.#bounds.retentionDays);
     out.float64(this.#adjustedCount(span.traceState));
     this.#accepted++;
+    if (this.#observer !== undefined) this.#observe(span, this.#observer);
+  }
+
+  #observe(span: SpanFields, observer: SpanObserver): void {
+    const kind = spanKinds[span.kind] ?? spanKinds[0];
+    const name = Buffer.from(this.#body.subarray(span.name[0], span.name[1])).toString();
+    observer.span({
+      end: this.#out.mark(),
+      traceId: Buffer.from(this.#body.subarray(span.traceId[0], span.traceId[1])).toString("hex"),
+      isRoot: !this.#columns.isId(span.parentSpanId, 8),
+      kind,
+      failed: statusCodes[span.statusCode] === "Error",
+      durationMs: span.end > span.start ? Number(span.end - span.start) / 1e6 : 0,
+      service: this.#service,
+      operation: operationOf(kind, name, (key) => this.#columns.find(span.attributes, key)),
+    });
   }
 
   #adjustedCount([start, end]: [number, number]): number {

@@ -96,12 +96,14 @@ export class Spool {
 
   /**
    * Resolves when the rows are stored, or safe on disk while the database is away. Throws `rate_limited` when too much
-   * waits, `unavailable` when the disk takes nothing, and whatever the database says of rows that it refuses.
+   * waits, `unavailable` when the disk takes nothing, and whatever the database says of rows that it refuses. Who may come
+   * again with the same group after a kill gives it an id of its own, lower case and of the form `name-number`.
    */
-  async store(group: Group): Promise<void> {
+  async store(group: Group, id = `${this.#epoch}-${String(this.#number++).padStart(9, "0")}`): Promise<void> {
     const size = group.rows.reduce((sum, { length }) => sum + length, 0);
+    if (size === 0) return this.#note(id, group.requests);
+    if (this.#waiting.some((waiting) => waiting.id === id)) return;
     if (this.#awaySince !== undefined && this.#bytes + size > this.#options.limitBytes) throw full(this.#bytes);
-    const id = `${this.#epoch}-${String(this.#number++).padStart(9, "0")}`;
     await this.#place(id, group);
     const waiting = { id, table: group.table, bytes: size };
     // While others wait the newest waits too: the database gets one file at a time until it has caught up.
@@ -148,12 +150,18 @@ export class Spool {
       if (this.#options.sync) await syncDirectory(this.#options.directory);
     } catch (cause) {
       await rm(part, { force: true }).catch(() => {});
-      const full = (cause as NodeJS.ErrnoException).code === "ENOSPC";
-      throw new TsdevError("unavailable", {
-        message: full ? "the disk is full: telemetry cannot be taken" : "telemetry cannot be written to the disk",
-        fix: full ? "make room on the disk of the data directory; senders try again" : "look at the disk",
-        cause,
-      });
+      throw notWritten(cause);
+    }
+    this.#journal.placed(requests);
+  }
+
+  /** Requests of which there is nothing to store are known all the same. */
+  async #note(id: string, requests: readonly string[]): Promise<void> {
+    try {
+      await this.#journal.begin(id, requests);
+      await this.#journal.stored(id);
+    } catch (cause) {
+      throw notWritten(cause);
     }
     this.#journal.placed(requests);
   }
@@ -223,6 +231,16 @@ function full(bytes: number): TsdevError {
   return new TsdevError("rate_limited", {
     message: `ClickHouse is away and ${Math.round(bytes / 1024 / 1024)} MiB of telemetry wait on disk, which is the limit`,
     fix: "bring ClickHouse back; senders try again by themselves",
+  });
+}
+
+/** For what a disk says that takes nothing. */
+export function notWritten(cause: unknown): TsdevError {
+  const full = (cause as NodeJS.ErrnoException).code === "ENOSPC";
+  return new TsdevError("unavailable", {
+    message: full ? "the disk is full: telemetry cannot be taken" : "telemetry cannot be written to the disk",
+    fix: full ? "make room on the disk of the data directory; senders try again" : "look at the disk",
+    cause,
   });
 }
 
