@@ -21,7 +21,7 @@ export function place({ nodes, edges }: ServiceMap, direction: "LR" | "TB"): Pla
   graph.setGraph({
     rankdir: direction,
     nodesep: 26,
-    ranksep: direction === "LR" ? 44 : 34,
+    ranksep: direction === "LR" ? 50 : 40,
     edgesep: 14,
     marginx: 10,
     marginy: 10,

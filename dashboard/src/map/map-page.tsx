@@ -88,11 +88,10 @@ function Drawing(props: { placed: Placed; seconds: number; label: string; addres
             strokeWidth={widthOf(edge)}
             markerEnd="url(#arrow)"
           />
-          <rect x={x - 50} y={y - 16} width={100} height={32} rx={4} className="edge-label" />
-          <text x={x} y={y - 3} className="edge-text">
+          <text x={x} y={y - 6} className="edge-text">
             {rate(edge.requests, seconds)}
           </text>
-          <text x={x} y={y + 10} className={edge.errors > 0 ? "edge-text bad" : "edge-text"}>
+          <text x={x} y={y + 15} className={edge.errors > 0 ? "edge-text bad" : "edge-text"}>
             {milliseconds(edge.p95Ms)}
             {edge.errors > 0 && ` · ${errorShare(edge.errors, edge.requests)}`}
           </text>
@@ -104,7 +103,7 @@ function Drawing(props: { placed: Placed; seconds: number; label: string; addres
         const top = y - nodeSize.height / 2;
         const body = (
           <>
-            <title>{`${node.name}: ${said(node, seconds)}`}</title>
+            <title>{`${node.name}: ${said(node, seconds)}${to === null ? "" : ". Show its operations"}`}</title>
             <rect x={left} y={top} width={nodeSize.width} height={nodeSize.height} rx={8} className="box" />
             <rect x={left} y={top + 8} width={3} height={nodeSize.height - 16} className="stripe" />
             <text x={left + 14} y={top + 21} className="node-name">
@@ -136,7 +135,6 @@ function Drawing(props: { placed: Placed; seconds: number; label: string; addres
             key={node.name}
             {...shared}
             href={to}
-            aria-label={`${node.name}: ${said(node, seconds)}. Show its operations`}
             onClick={(event) => {
               if (event.metaKey || event.ctrlKey || event.shiftKey) return;
               event.preventDefault();

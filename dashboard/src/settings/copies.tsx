@@ -3,7 +3,7 @@ import { useState } from "react";
 import { useWrite } from "../api/hooks.ts";
 import type { TelemetrySettings } from "../api/types.ts";
 import { Dialog } from "../design/dialog.tsx";
-import { Empty, ErrorNotice } from "../design/notice.tsx";
+import { ErrorNotice } from "../design/notice.tsx";
 
 type Target = TelemetrySettings["forward"][number];
 type Signal = Target["signals"][number];
@@ -39,11 +39,9 @@ export function Copies(props: { where: { project: string; environment: string };
         <span className="aside">of what arrives, to Jaeger, Tempo, a Collector or any other OTLP endpoint</span>
       </header>
       {forward.length === 0 ? (
-        <div className="panel-body">
-          <Empty title="No copy">
-            Telemetry stays here. Add the address of an OTLP endpoint to have it there as well.
-          </Empty>
-        </div>
+        <p className="panel-body soft">
+          Telemetry stays here. Add the address of an OTLP endpoint to have it there as well.
+        </p>
       ) : (
         <div className="scroll-x">
           <table className="rows">

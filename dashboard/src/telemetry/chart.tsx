@@ -1,5 +1,7 @@
 // Chart: series over time on uPlot's canvas, with a legend that reads the values, a table for those who cannot see it.
 import { useEffect, useEffectEvent, useId, useMemo, useRef, useState, useSyncExternalStore } from "react";
+// before uPlot, which reads the language when it is loaded
+import "./language.ts";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { clock, date } from "../design/format.ts";
@@ -106,7 +108,7 @@ export function Chart(props: ChartProps) {
           y: false,
         },
         scales: {
-          x: { time: true, range: (_, low, high) => rangeOf(low, high) },
+          x: { time: true, range: (self) => rangeOf(self) },
           y: logarithmic
             ? { distr: 3, range: (_, low, high) => [low > 0 ? low / 1.5 : 0.1, high > 0 ? high * 1.5 : 1] }
             : { range: (_, __, high) => [0, high > 0 ? high * 1.08 : 1] },
@@ -169,9 +171,13 @@ export function Chart(props: ChartProps) {
       element,
     );
   });
-  const rangeOf = useEffectEvent((low: number, high: number): [number, number] => {
+  const rangeOf = useEffectEvent((self: uPlot): [number, number] => {
     if (limits) return [limits.from / 1000, limits.to / 1000];
-    return low === high ? [low - 1, high + 1] : [low, high];
+    const first = self.data[0][0] ?? Date.now() / 1000;
+    const last = self.data[0].at(-1) ?? first;
+    // so that no point stands upon the edge, nor one alone without a width
+    const room = Math.max((last - first) * 0.02, 1);
+    return [first - room, last + room];
   });
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: these shape the plot; data comes by the effect below
