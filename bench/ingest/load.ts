@@ -1,6 +1,7 @@
 // Load for the ingest benchmark: connections that each send the next request once the last is answered, and the receiver's CPU.
 import { readFileSync } from "node:fs";
 import { Agent, request } from "node:http";
+import { quantile } from "../measured.ts";
 import { type Kind, type Payloads, spansOfRequest } from "./payloads.ts";
 
 export interface Load {
@@ -8,6 +9,8 @@ export interface Load {
   /** Seconds of CPU of the receiving process for a million spans, kernel and all threads included. */
   cpuPerMillion: number;
   refused: number;
+  /** Until a request was answered while all connections send, in milliseconds: the median and the 99th percentile. */
+  answered: { p50: number; p99: number };
 }
 
 /** Seconds of CPU of a process; ticks are 1/100 s on Linux. */
@@ -25,15 +28,20 @@ export async function load(
 ): Promise<Load> {
   const agent = new Agent({ keepAlive: true, maxSockets: options.connections });
   let [accepted, refused, over] = [0, 0, false];
+  const took: number[] = [];
   const workers = Array.from({ length: options.connections }, async () => {
     while (!over) {
-      const status = await post(agent, url, payloads.fresh(kind), kind).catch(() => 0);
+      const body = payloads.fresh(kind);
+      const started = performance.now();
+      const status = await post(agent, url, body, kind).catch(() => 0);
+      took.push(performance.now() - started);
       if (status === 200) accepted += spansOfRequest;
       else refused++;
     }
   });
   const wait = (seconds: number) => new Promise((done) => setTimeout(done, seconds * 1_000));
   await wait(options.warmUpS);
+  took.length = 0;
   const before = { cpu: cpuOf(pid), accepted, at: performance.now() };
   await wait(options.seconds);
   const after = { cpu: cpuOf(pid), accepted, at: performance.now() };
@@ -45,6 +53,7 @@ export async function load(
     spansPerSecond: (spans / (after.at - before.at)) * 1_000,
     cpuPerMillion: ((after.cpu - before.cpu) / spans) * 1_000_000,
     refused,
+    answered: { p50: quantile(took, 0.5), p99: quantile(took, 0.99) },
   };
 }
 
