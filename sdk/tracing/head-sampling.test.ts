@@ -71,3 +71,21 @@ test("the trace state tells the ratio beside what others wrote there, and a pare
   expect(new HeadSampler("parentbased_traceidratio", "0.25").stateOf(parent)?.serialize()).toBe("vendor=1");
   expect(new HeadSampler("always_on", undefined).stateOf(undefined)).toBeUndefined();
 });
+
+test("a sampler that decides for itself tells its own ratio, not its parent's, and leaves what else OpenTelemetry wrote", () => {
+  const parent = { ...sampled, traceState: createTraceState("ot=th:c;rv:9b8233f7e3a151,vendor=1") };
+  const stateOf = (name: string, ratio?: string) => new HeadSampler(name, ratio).stateOf(parent)?.serialize();
+  expect(stateOf("traceidratio", "0.5")).toBe("ot=th:8;rv:9b8233f7e3a151,vendor=1");
+  // All are recorded here: each stands for itself, whatever share the parent recorded.
+  expect(stateOf("always_on")).toBe("ot=rv:9b8233f7e3a151,vendor=1");
+  expect(stateOf("parentbased_always_on")).toBe("ot=th:c;rv:9b8233f7e3a151,vendor=1");
+  const only = { ...sampled, traceState: createTraceState("ot=th:c") };
+  expect(new HeadSampler("always_on", undefined).stateOf(only)).toBeUndefined();
+});
+
+test("randomness that came with the trace decides instead of the id", () => {
+  const sampler = new HeadSampler("traceidratio", "0.5");
+  const parent = (rv: string) => ({ ...sampled, traceState: createTraceState(`ot=rv:${rv}`) });
+  expect(sampler.keepsBelow(parent("80000000000000"), 0, 0)).toBe(true);
+  expect(sampler.keepsBelow(parent("7fffffffffffff"), -1, -1)).toBe(false);
+});

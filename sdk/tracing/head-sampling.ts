@@ -18,6 +18,9 @@ const names: readonly string[] = [
   "parentbased_traceidratio",
 ] satisfies SamplerName[];
 
+/** `rv` of the list member `ot`: 56 bits that the id's own stand back for. */
+const randomness = /(?:^|;)rv:([0-9a-f]{14})(?:;|$)/;
+
 const two32 = 2 ** 32;
 const two24 = 2 ** 24;
 
@@ -58,14 +61,25 @@ export class HeadSampler {
   /** For a span whose parent is another process's. */
   keepsBelow(parent: SpanContext, word2: number, word3: number): boolean {
     if (this.#parentBased) return (parent.traceFlags & TraceFlags.SAMPLED) !== 0;
-    return this.keeps(word2, word3);
+    // Randomness that the first of the trace gave stands for that of the id.
+    const given = randomness.exec(parent.traceState?.get("ot") ?? "")?.[1];
+    if (given === undefined) return this.keeps(word2, word3);
+    return this.keeps(Number.parseInt(given.slice(0, 6), 16), Number.parseInt(given.slice(6), 16));
   }
 
   /** The trace state of a span that was decided here: it tells the ratio to whoever counts spans. */
   stateOf(parent: SpanContext | undefined): TraceState | undefined {
     if (parent && this.#parentBased) return parent.traceState;
-    if (this.#threshold === undefined) return parent?.traceState;
-    return parent?.traceState ? parent.traceState.set("ot", `th:${this.#threshold}`) : this.#rootState;
+    const above = parent?.traceState;
+    if (above === undefined) return this.#rootState;
+    const before = above.get("ot")?.split(";") ?? [];
+    // The parent's threshold is not the probability of a span that was decided here.
+    const members = before.filter((member) => !member.startsWith("th:"));
+    if (this.#threshold !== undefined) members.unshift(`th:${this.#threshold}`);
+    else if (members.length === before.length) return above;
+    if (members.length > 0) return above.set("ot", members.join(";"));
+    const left = above.unset("ot");
+    return left.serialize() === "" ? undefined : left;
   }
 }
 
