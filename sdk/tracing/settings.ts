@@ -19,6 +19,8 @@ export interface Settings {
   recording: boolean;
   /** Routes that are never recorded; a trailing `*` stands for anything. */
   recordExclude: string[];
+  /** `on` is false with OTEL_METRICS_EXPORTER=none and while replaying; OTEL_METRIC_EXPORT_INTERVAL, by default 15,000. */
+  metrics: { on: boolean; everyMs: number };
   replay: ReplaySettings | undefined;
 }
 
@@ -42,8 +44,17 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
     root: realFolder(env.TSDEV_ROOT || process.cwd()),
     recording: env.TSDEV_RECORD !== "off" && replay === undefined,
     recordExclude: list(env.TSDEV_RECORD_EXCLUDE),
+    metrics: {
+      on: env.OTEL_METRICS_EXPORTER !== "none" && replay === undefined,
+      everyMs: interval(env.OTEL_METRIC_EXPORT_INTERVAL),
+    },
     replay,
   };
+}
+
+function interval(text: string | undefined): number {
+  const ms = Number(text);
+  return Number.isInteger(ms) && ms > 0 && ms < 2 ** 31 ? ms : 15_000;
 }
 
 function siteMode(env: NodeJS.ProcessEnv): SiteMode {

@@ -22,6 +22,10 @@ export async function start(settings: Settings): Promise<void> {
   const deliveries: AnyDelivery[] = [];
   const outgoing = settings.recording ? startRecording(settings, deliveries) : undefined;
   deliveries.push(startTracing(settings, outgoing, settings.replay?.deterministic ? realNow : undefined));
+  if (settings.metrics.on) {
+    const { startMetrics } = await import("../metrics/start-metrics.ts");
+    deliveries.push(startMetrics(settings));
+  }
   flushAtExit(deliveries);
 }
 
