@@ -1,4 +1,5 @@
 // The sampler by hazard: a process that ends at any line, late and repeated requests, a full disk, a store that is away.
+import { spawnSync } from "node:child_process";
 import { appendFile, mkdtemp, readdir, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -272,3 +273,28 @@ test("rows that the database refuses are kept aside and said, and what comes aft
   expect(said.join()).toContain("refuses telemetry");
   expect(stored.of("y")).toHaveLength(1);
 });
+
+test.skipIf(process.getuid?.() !== 0)(
+  "a full disk refuses with a typed error, loses nothing and takes again",
+  async () => {
+    const mount = spawnSync("mount", ["-t", "tmpfs", "-o", "size=128k", "tmpfs", directory]);
+    expect(mount.status).toBe(0);
+    try {
+      const sampler = await open();
+      await sampler.add(request([{ trace: "before", failed: true }]), waitMs);
+      const large = request(many("large", 2_000).map((span) => ({ ...span, name: "x".repeat(100) })));
+      await expect(sampler.add(large, waitMs)).rejects.toMatchObject({ code: "unavailable", message: /disk is full/ });
+      expect(sampler.knows(large.digest)).toBe(false);
+      await sampler.add(request([{ trace: "after", failed: true }]), waitMs);
+      await over(sampler);
+      expect([stored.of("before"), stored.of("after"), stored.of("large1")].map(({ length }) => length)).toEqual([
+        1, 1, 0,
+      ]);
+      expect(sampler.state().bytes).toBe(0);
+      await sampler.close();
+      opened.length = 0;
+    } finally {
+      spawnSync("umount", [directory]);
+    }
+  },
+);

@@ -143,6 +143,7 @@ export class TailSampler {
       this.#digests.add(frame.digest);
     } catch (cause) {
       this.#bytes -= request.rows.length;
+      window.bytes -= request.rows.length;
       throw notWritten(cause);
     } finally {
       window.adding.delete(adding);
