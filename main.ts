@@ -39,6 +39,7 @@ import { EnvironmentSettings } from "./platform/telemetry/environment-settings.t
 import { Ingest, settingsBounds, settingsSampling } from "./platform/telemetry/ingest/ingest.ts";
 import { openLogs } from "./platform/telemetry/logs.ts";
 import { findingTraces } from "./platform/telemetry/sampling/finding-traces.ts";
+import { openMetrics } from "./platform/telemetry/metrics-operations.ts";
 import { openTraces } from "./platform/telemetry/traces.ts";
 import { type RegularWork, startRegularWork } from "./regular-work.ts";
 import { TsdevError } from "./sdk/errors.ts";
@@ -243,7 +244,7 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
           return { commit, message: (await host.describe(location, commit))?.subject ?? "" };
         },
       },
-      telemetry: { traces, logs: logStore, projects, settings: telemetrySettings },
+      telemetry: { traces, logs: logStore, metrics: openMetrics(telemetry), projects, settings: telemetrySettings },
       pullRequests: {
         project: async (organizationId, name) => {
           const row = await projects.row(organizationId, name);

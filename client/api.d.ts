@@ -485,6 +485,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/metrics/list": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the metrics of an environment with their kind, unit and attributes
+         * @description Needs the role `viewer`. Effect: read, safe to repeat.
+         */
+        get: operations["metrics.list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/metrics/query": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show a metric over time, by an attribute where one is named, with traces that recorded it
+         * @description Needs the role `viewer`. Effect: read, safe to repeat.
+         */
+        get: operations["metrics.query"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/traces/search": {
         parameters: {
             query?: never;
@@ -2502,6 +2542,135 @@ export interface operations {
                             requests: number;
                             errors: number;
                             p95Ms: number;
+                        }[];
+                    };
+                };
+            };
+            /** @description Refused, with what to do */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Failed, with what to do */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "metrics.list": {
+        parameters: {
+            query: {
+                project: string;
+                environment?: string;
+                /** @description only of this service */
+                service?: string;
+                /** @description how far back: 15m, 1h, 7d, or an ISO time */
+                since?: string;
+                /** @description only older ones: 15m, 1h, 7d ago, or an ISO time */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        metrics: {
+                            name: string;
+                            /** @enum {string} */
+                            kind: "gauge" | "sum" | "histogram" | "exponential_histogram" | "summary";
+                            unit: string;
+                            description: string;
+                            services: string[];
+                            /** @description different sets of attributes, about */
+                            series: number;
+                            attributes: string[];
+                            /** @description a sum that only grows: its rate is what tells */
+                            monotonic: boolean;
+                        }[];
+                    };
+                };
+            };
+            /** @description Refused, with what to do */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Failed, with what to do */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "metrics.query": {
+        parameters: {
+            query: {
+                project: string;
+                environment?: string;
+                /** @description only of this service */
+                service?: string;
+                /** @description how far back: 15m, 1h, 7d, or an ISO time */
+                since?: string;
+                /** @description only older ones: 15m, 1h, 7d ago, or an ISO time */
+                until?: string;
+                /** @description as metrics.list gives it */
+                metric: string;
+                /** @description as metrics.list gives it */
+                kind: "gauge" | "sum" | "histogram";
+                /** @description gauge: average, min or max; sum: rate a second, or value; histogram: rate, or average recorded */
+                of?: "average" | "min" | "max" | "rate" | "value";
+                /** @description an attribute, or service.name; 20 groups at most */
+                groupBy?: string;
+                points?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        everyMs: number;
+                        times: number[];
+                        series: {
+                            group: string;
+                            values: (number | null)[];
+                        }[];
+                        exemplars: {
+                            at: number;
+                            value: number;
+                            traceId: string;
                         }[];
                     };
                 };

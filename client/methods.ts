@@ -24,6 +24,8 @@ export const methods = {
   "operations.list": "get",
   "operations.series": "get",
   "services.map": "get",
+  "metrics.list": "get",
+  "metrics.query": "get",
   "traces.search": "get",
   "traces.count": "get",
   "traces.get": "get",

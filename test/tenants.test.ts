@@ -25,6 +25,7 @@ import { type TemporaryPostgres, temporaryPostgres } from "../platform/store/pos
 import { EnvironmentSettings } from "../platform/telemetry/environment-settings.ts";
 import { Ingest } from "../platform/telemetry/ingest/ingest.ts";
 import { openLogs } from "../platform/telemetry/logs.ts";
+import { openMetrics } from "../platform/telemetry/metrics-operations.ts";
 import { makeSpans, type TemporaryTelemetry, temporaryTelemetry } from "../platform/telemetry/telemetry-fixture.ts";
 import { openTraces } from "../platform/telemetry/traces.ts";
 import { TsdevError } from "../sdk/errors.ts";
@@ -86,6 +87,7 @@ beforeAll(async () => {
       deployments: { db, deployments, projects, logs, runtime: unreached, head: async () => null },
       telemetry: {
         ...{ traces: openTraces(telemetry.store), logs: openLogs(telemetry.store), projects },
+        metrics: openMetrics(telemetry.store),
         settings: new EnvironmentSettings(db),
       },
       pullRequests: {
@@ -160,6 +162,9 @@ const fitting: Record<string, unknown> = {
   replicas: 1,
   variables: { NAME: "value" },
   body: "text",
+  at: "1700000000000000000",
+  metric: "requests",
+  kind: "gauge",
 };
 
 const keysOf = (operation: Operation) => Object.keys((operation.input as { shape: object }).shape);

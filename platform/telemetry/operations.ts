@@ -4,6 +4,7 @@ import { type Operation, operation, streamOperation } from "../../sdk/operation.
 import { EnvironmentRef } from "../projects/project.ts";
 import { LogHistogram } from "./log-histogram.ts";
 import type { Logs } from "./logs.ts";
+import { type Metrics, metricsOperations } from "./metrics-operations.ts";
 import { AttributePairs } from "./query/attribute-pairs.ts";
 import { TraceView } from "./query/trace-view.ts";
 import { serviceOperations } from "./service-operations.ts";
@@ -37,6 +38,7 @@ const LogInput = EnvironmentRef.extend({
 export interface TelemetryOperationParts {
   traces: Traces;
   logs: Logs;
+  metrics: Metrics;
   /** Throws `not_found` where the organization has no such environment. */
   projects: SettingsOperationParts["projects"];
   settings: SettingsOperationParts["settings"];
@@ -48,6 +50,7 @@ export function telemetryOperations(parts: TelemetryOperationParts): Operation[]
   return [
     ...telemetrySettingsOperations({ settings, projects }),
     ...serviceOperations(parts),
+    ...metricsOperations(parts),
 
     operation({
       name: "traces.search",

@@ -7,6 +7,7 @@ import type { OperationContext } from "../../sdk/operation.ts";
 import { Ingest } from "./ingest/ingest.ts";
 import type { Tenant } from "./ingest/tables.ts";
 import { openLogs } from "./logs.ts";
+import { openMetrics } from "./metrics-operations.ts";
 import { telemetryOperations } from "./operations.ts";
 import {
   makeSpans,
@@ -140,6 +141,7 @@ function operationNamed(name: string) {
   const operations = telemetryOperations({
     traces,
     logs: openLogs(telemetry.store),
+    metrics: openMetrics(telemetry.store),
     projects: {
       async environment(_organizationId, project) {
         if (project !== "shop") throw new TsdevError("not_found", { message: "no such project", fix: "look" });

@@ -1,0 +1,101 @@
+// The operations over metrics: which an environment has, and one of them over time.
+import { z } from "zod";
+import { type Operation, operation } from "../../sdk/operation.ts";
+import { EnvironmentRef } from "../projects/project.ts";
+import {
+  type MetricFilter,
+  type MetricInfo,
+  type MetricQuestion,
+  type MetricSeries,
+  metricKinds,
+  metricList,
+  metricSeries,
+} from "./query/metric-queries.ts";
+import type { TelemetryReader } from "./reader.ts";
+import { Since } from "./time-range.ts";
+
+/** The reads of metrics on one store. `organizationId` comes from the principal, never from an input. */
+export interface Metrics {
+  list(filter: MetricFilter): Promise<MetricInfo[]>;
+  series(filter: MetricFilter, question: MetricQuestion): Promise<MetricSeries>;
+}
+
+export function openMetrics({ reader }: { reader: TelemetryReader }): Metrics {
+  return {
+    list: (filter) => metricList(reader, filter),
+    series: (filter, question) => metricSeries(reader, filter, question),
+  };
+}
+
+export interface MetricsOperationParts {
+  metrics: Metrics;
+  /** Throws `not_found` where the organization has no such environment. */
+  projects: { environment(organizationId: string, project: string, environment: string): Promise<unknown> };
+}
+
+const viewer = { role: "viewer", effect: "read", idempotent: true } as const;
+
+const Where = EnvironmentRef.extend({
+  service: z.string().max(300).optional().meta({ description: "only of this service" }),
+  since: Since.prefault("1h").meta({ description: "how far back: 15m, 1h, 7d, or an ISO time" }),
+  until: Since.optional().meta({ description: "only older ones: 15m, 1h, 7d ago, or an ISO time" }),
+});
+
+export function metricsOperations({ metrics, projects }: MetricsOperationParts): Operation[] {
+  return [
+    operation({
+      name: "metrics.list",
+      summary: "List the metrics of an environment with their kind, unit and attributes",
+      input: Where,
+      output: z.object({
+        metrics: z.array(
+          z.object({
+            name: z.string(),
+            kind: z.enum(metricKinds),
+            unit: z.string(),
+            description: z.string(),
+            services: z.array(z.string()),
+            series: z.int().meta({ description: "different sets of attributes, about" }),
+            attributes: z.array(z.string()),
+            monotonic: z.boolean().meta({ description: "a sum that only grows: its rate is what tells" }),
+          }),
+        ),
+      }),
+      access: viewer,
+      async handler(input, { principal: { organizationId } }) {
+        await projects.environment(organizationId, input.project, input.environment);
+        return { metrics: await metrics.list({ ...input, organizationId, until: input.until ?? Date.now() }) };
+      },
+    }),
+
+    operation({
+      name: "metrics.query",
+      summary: "Show a metric over time, by an attribute where one is named, with traces that recorded it",
+      input: Where.extend({
+        metric: z.string().min(1).max(300).meta({ description: "as metrics.list gives it" }),
+        kind: z.enum(["gauge", "sum", "histogram"]).meta({ description: "as metrics.list gives it" }),
+        of: z.enum(["average", "min", "max", "rate", "value"]).default("average").meta({
+          description: "gauge: average, min or max; sum: rate a second, or value; histogram: rate, or average recorded",
+        }),
+        groupBy: z
+          .string()
+          .max(300)
+          .optional()
+          .meta({ description: "an attribute, or service.name; 20 groups at most" }),
+        points: z.int().min(1).max(500).default(60),
+      }),
+      output: z.object({
+        everyMs: z.number(),
+        times: z.array(z.number()),
+        series: z.array(z.object({ group: z.string(), values: z.array(z.number().nullable()) })),
+        exemplars: z.array(z.object({ at: z.number(), value: z.number(), traceId: z.string() })),
+      }),
+      access: viewer,
+      async handler({ metric, kind, of, groupBy, points, ...input }, { principal: { organizationId } }) {
+        await projects.environment(organizationId, input.project, input.environment);
+        const filter = { ...input, organizationId, until: input.until ?? Date.now() };
+        return metrics.series(filter, { metric, kind, of, groupBy, points });
+      },
+    }),
+  ];
+}
