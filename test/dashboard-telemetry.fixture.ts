@@ -24,7 +24,7 @@ const id = () => randomBytes(8).toString("hex");
 /** What a sender knows: where to, and as whom. */
 async function sender(platform: PlatformProcess, project: string) {
   const { token } = await platform.client.call("identity.ingestToken", { project, environment: "production" });
-  return async (path: "traces" | "logs", body: object) => {
+  return async (path: "traces" | "logs" | "metrics", body: object) => {
     const answer = await fetch(`${platform.address.otlp}/v1/${path}`, {
       method: "POST",
       headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
@@ -186,6 +186,36 @@ export async function sendShop(platform: PlatformProcess, project: string, reque
       scopeLogs: [{ scope: { name: "test" }, logRecords }],
     })),
   });
+  const minutes = Array.from({ length: 50 }, (_, index) => now - (50 - index) * 60_000);
+  const point = (at: number, asDouble: number, attributes: Record<string, string>) => ({
+    timeUnixNano: nanos(at),
+    startTimeUnixNano: nanos(now - 3_600_000),
+    asDouble,
+    attributes: attributesOf(attributes),
+    exemplars: asDouble > 400 ? [{ timeUnixNano: nanos(at), asDouble, traceId: failed, spanId: id() }] : [],
+  });
+  const metrics = [
+    {
+      name: "shop.orders",
+      unit: "{order}",
+      description: "Orders taken",
+      sum: {
+        aggregationTemporality: 2,
+        isMonotonic: true,
+        dataPoints: minutes.flatMap((at, index) => [
+          point(at, index * 6, { country: "de" }),
+          point(at, index * 9 + Math.sin(index) * 4, { country: "fr" }),
+        ]),
+      },
+    },
+    {
+      name: "shop.stock",
+      unit: "{item}",
+      gauge: { dataPoints: minutes.map((at, index) => point(at, 900 - index * 7, { warehouse: "north" })) },
+    },
+  ];
+  const resource = { attributes: attributesOf({ "service.name": "orders" }) };
+  await send("metrics", { resourceMetrics: [{ resource, scopeMetrics: [{ scope: { name: "test" }, metrics }] }] });
   return { failed, long };
 }
 

@@ -186,6 +186,22 @@ test("the service map names who calls whom, and leads to a service's operations 
   await main().locator("tbody a").first().waitFor();
 });
 
+test("a metric is chosen, grouped by an attribute, and its exemplars lead to a trace", async () => {
+  await open(`/projects/${project}/metrics`);
+  await main().getByRole("img", { name: "shop.orders over time" }).waitFor();
+  await main().getByRole("combobox", { name: "Group by" }).selectOption("country");
+  await page.waitForURL(/by=country/);
+  for (const country of ["de", "fr"]) {
+    await main().locator(".legend").getByText(country, { exact: true }).waitFor();
+  }
+  await main()
+    .getByRole("button", { name: /^shop\.stock/ })
+    .click();
+  await main().getByRole("img", { name: "shop.stock over time" }).waitFor();
+  await main().getByRole("region", { name: "Traces that recorded it" }).getByRole("link").first().click();
+  await page.waitForURL(`**/traces/${seeded.failed}*`);
+});
+
 test("telemetry settings are changed, and a copy is added and taken away", async () => {
   await open(`/projects/${project}/telemetry`);
   const kept = main().getByRole("form", { name: "Kept for" });
@@ -210,7 +226,7 @@ test("telemetry settings are changed, and a copy is added and taken away", async
 });
 
 test("where nothing has arrived, every page says how to send telemetry", async () => {
-  for (const path of ["logs", "traces", "operations", "map"]) {
+  for (const path of ["logs", "traces", "operations", "metrics", "map"]) {
     await open(`/projects/silent/${path}`);
     await main().getByText("npx tsdev otlp --project silent").waitFor();
     await main().getByRole("link", { name: "How to send telemetry" }).waitFor();
@@ -224,7 +240,9 @@ test("on a telephone no page is wider than the screen", async () => {
     storageState: await context.storageState(),
   });
   const small = await phone.newPage();
-  const paths = ["logs", "traces", "operations", "map", "telemetry"].map((path) => `/projects/${project}/${path}`);
+  const paths = ["logs", "traces", "operations", "metrics", "map", "telemetry"].map(
+    (path) => `/projects/${project}/${path}`,
+  );
   for (const path of [...paths, `/traces/${seeded.failed}`]) {
     await small.goto(platform.address.url + path);
     await small.getByRole("main").locator(".panel").first().waitFor();

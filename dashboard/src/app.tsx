@@ -18,6 +18,7 @@ const TracesPage = lazy(() => import("./traces/traces-page.tsx"));
 const TracePage = lazy(() => import("./traces/trace-page.tsx"));
 const LogsPage = lazy(() => import("./logs/logs-page.tsx"));
 const OperationsPage = lazy(() => import("./operations/operations-page.tsx"));
+const MetricsPage = lazy(() => import("./metrics/metrics-page.tsx"));
 const MapPage = lazy(() => import("./map/map-page.tsx"));
 const TelemetryPage = lazy(() => import("./settings/telemetry-page.tsx"));
 
@@ -43,6 +44,9 @@ function Pages() {
       <Route path="/projects/:project/logs">{({ project }) => <LogsPage key={project} project={project} />}</Route>
       <Route path="/projects/:project/operations">
         {({ project }) => <OperationsPage key={project} project={project} />}
+      </Route>
+      <Route path="/projects/:project/metrics">
+        {({ project }) => <MetricsPage key={project} project={project} />}
       </Route>
       <Route path="/projects/:project/map">{({ project }) => <MapPage key={project} project={project} />}</Route>
       <Route path="/projects/:project/telemetry">

@@ -52,3 +52,5 @@ export type OperationMetrics = Output<"operations.list">["operations"][number];
 export type OperationSeries = Output<"operations.series">;
 export type ServiceMap = Output<"services.map">;
 export type TelemetrySettings = Output<"telemetry.settings">;
+export type MetricInfo = Output<"metrics.list">["metrics"][number];
+export type MetricSeries = Output<"metrics.query">;

@@ -108,6 +108,7 @@ const telemetryTabs = [
   ["operations", "Operations"],
   ["traces", "Traces"],
   ["logs", "Logs"],
+  ["metrics", "Metrics"],
   ["map", "Service map"],
   ["telemetry", "Telemetry"],
 ] as const;
