@@ -1,5 +1,5 @@
 // TailSampler: keeps spans on disk until it can be decided which traces are stored, and stores those, through any kill.
-import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { mkdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { TsdevError } from "../../../sdk/errors.ts";
@@ -7,10 +7,11 @@ import { knownMs } from "../ingest/request-journal.ts";
 import { type Group, notWritten } from "../ingest/spool.ts";
 import type { Tenant } from "../ingest/tables.ts";
 import { CitedTraces } from "./cited-traces.ts";
-import { type Decisions, readDecisions, writeDecisions } from "./decisions-file.ts";
+import { type Decisions, writeDecisions } from "./decisions-file.ts";
 import { keptRows } from "./kept-rows.ts";
+import { decisionsPath, leftBehind, windowPath } from "./left-behind.ts";
 import { TraceMemory } from "./trace-memory.ts";
-import { type Frame, readFrames, type SampledRequest, WindowFile } from "./window-file.ts";
+import { type Frame, type SampledRequest, WindowFile } from "./window-file.ts";
 
 export interface TailSamplerOptions {
   /** Where the files lie: the same disk as the state, not a file system in memory. */
@@ -35,8 +36,6 @@ export interface TailSamplerOptions {
 /** A window takes no more requests when it has so many bytes: it is one insert. */
 const windowBytes = 32 * 1024 * 1024;
 const longestPauseMs = 15_000;
-const windowName = /^(w[a-z0-9]+-\d+)\.(\d+)\.window$/;
-const decisionsName = /^(w[a-z0-9]+-\d+)\.decisions$/;
 
 export interface TailSamplerState {
   /** Windows that wait for their time. */
@@ -192,7 +191,7 @@ export class TailSampler {
 
   async #begin(waitMs: number): Promise<Window> {
     const id = `${this.#epoch}-${String(this.#number++).padStart(9, "0")}`;
-    const path = join(this.#options.directory, `${id}.${waitMs}.window`);
+    const path = windowPath(this.#options.directory, id, waitMs);
     const file = await WindowFile.create(path, this.#options.sync).catch((cause) => {
       throw notWritten(cause);
     });
@@ -260,7 +259,7 @@ export class TailSampler {
       window.decisions = decisions;
     }
     // Rows go out only by decisions that the next process would find.
-    await writeDecisions(this.#decisionsPath(id), window.decisions).catch((cause) => {
+    await writeDecisions(decisionsPath(this.#options.directory, id), window.decisions).catch((cause) => {
       throw notWritten(cause);
     });
     const requests = [groupRequest(id), ...frames.map(({ digest }) => digest)];
@@ -313,50 +312,29 @@ export class TailSampler {
   #forgetFirst(): Promise<void> {
     const { id, decisions } = this.#decided.shift()!;
     this.#memory.forget(decisions, id);
-    return rm(this.#decisionsPath(id), { force: true });
-  }
-
-  #decisionsPath(id: string): string {
-    return join(this.#options.directory, `${id}.decisions`);
+    return rm(decisionsPath(this.#options.directory, id), { force: true });
   }
 
   async #takeOver(): Promise<void> {
     const { directory, windowMs, rememberMs } = this.#options;
-    const names = (await readdir(directory)).sort();
-    for (const name of names) {
-      const path = join(directory, name);
-      const id = decisionsName.exec(name)?.[1];
-      if (name.endsWith(".part")) await rm(path, { force: true });
-      // Decisions of windows that are over, for spans that come late.
-      if (id === undefined || names.some((other) => windowName.exec(other)?.[1] === id)) continue;
-      const at = (await stat(path)).mtimeMs;
-      if (at < Date.now() - rememberMs) await rm(path, { force: true });
-      else this.#remember(id, at, (await readDecisions(path))!);
+    const { over, windows } = await leftBehind(directory, rememberMs);
+    for (const { id, at, decisions } of over) {
+      this.#memory.keep(decisions, id);
+      this.#decided.push({ id, at, decisions });
     }
-    for (const name of names) {
-      const [, id, wait] = windowName.exec(name) ?? [];
-      if (id === undefined) continue;
-      const path = join(directory, name);
-      // A request that was refused, and came again, may lie in two of them.
-      const frames = readFrames(await readFile(path)).filter(({ digest }) => !this.#digests.has(digest));
-      const window = { ...waiting(id, path), dueAt: performance.now() + windowMs + Number(wait), frames };
-      window.bytes = frames.reduce((sum, { length }) => sum + length, 0);
+    for (const { id, path, waitMs, decisions, ...left } of windows) {
+      // A request that was refused, and came again, may lie in two of them, or have been stored since.
+      const frames = left.frames.filter(({ digest }) => !this.#digests.has(digest) && !this.#options.knows(digest));
+      const bytes = frames.reduce((sum, { length }) => sum + length, 0);
       for (const frame of frames) {
         this.#digests.add(frame.digest);
         this.#memory.learn(frame);
       }
-      this.#bytes += window.bytes;
-      this.#windows.add(window);
-      window.decisions = await readDecisions(this.#decisionsPath(id));
-      if (window.decisions === undefined) continue;
-      this.#memory.keep(window.decisions, id);
-      window.dueAt = performance.now();
+      if (decisions !== undefined) this.#memory.keep(decisions, id);
+      const dueAt = performance.now() + (decisions === undefined ? windowMs + waitMs : 0);
+      this.#bytes += bytes;
+      this.#windows.add({ ...waiting(id, path), dueAt, frames, bytes, decisions });
     }
-  }
-
-  #remember(id: string, at: number, decisions: Decisions): void {
-    this.#memory.keep(decisions, id);
-    this.#decided.push({ id, at, decisions });
   }
 }
 
