@@ -36,10 +36,12 @@ import { openOwnedProcesses } from "./platform/runtime/owned-processes.ts";
 import { openMasterKey } from "./platform/secrets/master-key.ts";
 import { Redactor } from "./platform/secrets/redactor.ts";
 import { EnvironmentSettings } from "./platform/telemetry/environment-settings.ts";
+import { Forwarder } from "./platform/telemetry/export/forwarder.ts";
 import { Ingest, settingsBounds, settingsSampling } from "./platform/telemetry/ingest/ingest.ts";
 import { openLogs } from "./platform/telemetry/logs.ts";
-import { findingTraces } from "./platform/telemetry/sampling/finding-traces.ts";
 import { openMetrics } from "./platform/telemetry/metrics-operations.ts";
+import { TenantSql } from "./platform/telemetry/query/tenant-sql.ts";
+import { findingTraces } from "./platform/telemetry/sampling/finding-traces.ts";
 import { openTraces } from "./platform/telemetry/traces.ts";
 import { type RegularWork, startRegularWork } from "./regular-work.ts";
 import { TsdevError } from "./sdk/errors.ts";
@@ -194,6 +196,16 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
   const telemetrySettings = new EnvironmentSettings(store.db);
   telemetry.tail.citedBy((tenant) => findingTraces(store.db, tenant));
   const logStore = openLogs(telemetry, async (tenant) => (await telemetrySettings.of(tenant)).retentionDays.logs);
+  const forwarder = new Forwarder({
+    targetsOf: async (tenant) => (await telemetrySettings.of(tenant)).forward,
+    variablesOf: async ({ organizationId, project, environment }) => {
+      const place = await projects.environment(organizationId, project, environment);
+      const found = await variables.all(place.environment.id);
+      return new Map(found.map(({ name, value }) => [name, value]));
+    },
+    log: (message) => console.error(redactor.redact(message)),
+    allowLinkLocal: env.TSDEV_FORWARD_LINK_LOCAL === "allow",
+  });
   const suggestions = new Suggestions(db);
   const progress = new PipelineProgress();
   const pipeline = new Pipeline({
@@ -244,7 +256,11 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
           return { commit, message: (await host.describe(location, commit))?.subject ?? "" };
         },
       },
-      telemetry: { traces, logs: logStore, metrics: openMetrics(telemetry), projects, settings: telemetrySettings },
+      telemetry: {
+        ...{ traces, logs: logStore, projects, settings: telemetrySettings },
+        metrics: openMetrics(telemetry),
+        sql: new TenantSql(telemetry.reader),
+      },
       pullRequests: {
         project: async (organizationId, name) => {
           const row = await projects.row(organizationId, name);
@@ -284,6 +300,7 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
       telemetry,
       settingsBounds((tenant) => telemetrySettings.of(tenant)),
       settingsSampling((tenant) => telemetrySettings.of(tenant)),
+      (signal, body, encoding, tenant) => forwarder.take(signal, body, encoding, tenant),
     ),
     git: local,
     deployments,
@@ -346,6 +363,7 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
       await work?.done();
       await logStore.close();
       await Promise.all(listening.map((one) => one.close()));
+      forwarder.close();
       if (all) await runtime.stopAll();
       else await runtime.close();
       await stores.close({ all });

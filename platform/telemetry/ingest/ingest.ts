@@ -40,6 +40,9 @@ export function settingsSampling(settingsOf: (tenant: Tenant) => Promise<Telemet
   };
 }
 
+/** Is given every body of OTLP once it is stored; must return at once. */
+export type CopyOf = (signal: Signal, body: Buffer, encoding: Encoding, tenant: Tenant) => void;
+
 /** What was stored and what was refused of a request, and why. */
 export interface IngestResult {
   accepted: number;
@@ -64,16 +67,19 @@ export class Ingest {
   readonly #store: TelemetryStore;
   readonly #bounds: BoundsOf;
   readonly #sampling: SamplingOf;
+  readonly #copy: CopyOf;
   readonly #answers = new Map<string, { at: number; result: Promise<IngestResult> }>();
 
   constructor(
     store: TelemetryStore,
     bounds: BoundsOf = settingsBounds(),
     sampling: SamplingOf = async () => undefined,
+    copy: CopyOf = () => undefined,
   ) {
     this.#store = store;
     this.#bounds = bounds;
     this.#sampling = sampling;
+    this.#copy = copy;
   }
 
   traces(body: Buffer, encoding: Encoding, tenant: Tenant): Promise<IngestResult> {
@@ -96,6 +102,7 @@ export class Ingest {
         const sampled = { digest: request, tenant, policy, parts, ends, partOf, rows };
         await this.#store.tail.add(sampled, waitSeconds * 1_000);
       }
+      this.#copy("traces", body, encoding, tenant);
       return result;
     });
   }
@@ -109,6 +116,7 @@ export class Ingest {
       const { kept, ...result } = withinBounds(read, bounds);
       await this.#store.insert("otel_logs", encodeLogs(kept, bounds.retentionDays), kept.length, request);
       this.#store.logFeed.publish(kept);
+      this.#copy("logs", body, encoding, tenant);
       return result;
     });
   }
@@ -126,6 +134,7 @@ export class Ingest {
       await Promise.all(
         missing.map(({ table, rows, count }) => this.#store.insert(table, rows, count, `${request}.${table}`)),
       );
+      this.#copy("metrics", body, encoding, tenant);
       return result;
     });
   }
