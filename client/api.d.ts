@@ -525,6 +525,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/metrics/distribution": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show the quantiles of a histogram metric over time, with the counts of its buckets for a heat map
+         * @description Needs the role `viewer`. Effect: read, safe to repeat.
+         */
+        get: operations["metrics.distribution"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sql/query": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Ask the telemetry of an environment in SQL: one SELECT over otel_traces, otel_logs and otel_metrics_*
+         * @description Needs the role `viewer`. Effect: read, safe to repeat.
+         */
+        get: operations["sql.query"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/traces/search": {
         parameters: {
             query?: never;
@@ -2672,6 +2712,123 @@ export interface operations {
                             value: number;
                             traceId: string;
                         }[];
+                    };
+                };
+            };
+            /** @description Refused, with what to do */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Failed, with what to do */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "metrics.distribution": {
+        parameters: {
+            query: {
+                project: string;
+                environment?: string;
+                /** @description only of this service */
+                service?: string;
+                /** @description how far back: 15m, 1h, 7d, or an ISO time */
+                since?: string;
+                /** @description only older ones: 15m, 1h, 7d ago, or an ISO time */
+                until?: string;
+                /** @description as metrics.list gives it */
+                metric: string;
+                /** @description as metrics.list gives it */
+                kind: "histogram" | "exponential_histogram";
+                points?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        everyMs: number;
+                        points: {
+                            /** @description its start, ms since the epoch */
+                            at: number;
+                            count: number;
+                            p50: number | null;
+                            p95: number | null;
+                            p99: number | null;
+                            /** @description values above `from` and up to `to`; empty ones are left out */
+                            buckets: {
+                                from: number;
+                                to: number;
+                                count: number;
+                            }[];
+                        }[];
+                    };
+                };
+            };
+            /** @description Refused, with what to do */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Failed, with what to do */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "sql.query": {
+        parameters: {
+            query: {
+                project: string;
+                environment?: string;
+                /** @description one SELECT in ClickHouse's dialect; it sees only this environment */
+                sql: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        rows: {
+                            [key: string]: unknown;
+                        }[];
+                        /** @description there were more than 1000 rows */
+                        truncated: boolean;
                     };
                 };
             };

@@ -26,6 +26,8 @@ export const methods = {
   "services.map": "get",
   "metrics.list": "get",
   "metrics.query": "get",
+  "metrics.distribution": "get",
+  "sql.query": "get",
   "traces.search": "get",
   "traces.count": "get",
   "traces.get": "get",

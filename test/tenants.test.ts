@@ -26,6 +26,7 @@ import { EnvironmentSettings } from "../platform/telemetry/environment-settings.
 import { Ingest } from "../platform/telemetry/ingest/ingest.ts";
 import { openLogs } from "../platform/telemetry/logs.ts";
 import { openMetrics } from "../platform/telemetry/metrics-operations.ts";
+import { TenantSql } from "../platform/telemetry/query/tenant-sql.ts";
 import { makeSpans, type TemporaryTelemetry, temporaryTelemetry } from "../platform/telemetry/telemetry-fixture.ts";
 import { openTraces } from "../platform/telemetry/traces.ts";
 import { TsdevError } from "../sdk/errors.ts";
@@ -88,6 +89,7 @@ beforeAll(async () => {
       telemetry: {
         ...{ traces: openTraces(telemetry.store), logs: openLogs(telemetry.store), projects },
         metrics: openMetrics(telemetry.store),
+        sql: new TenantSql(telemetry.store.reader),
         settings: new EnvironmentSettings(db),
       },
       pullRequests: {
@@ -164,7 +166,8 @@ const fitting: Record<string, unknown> = {
   body: "text",
   at: "1700000000000000000",
   metric: "requests",
-  kind: "gauge",
+  kind: "histogram",
+  sql: "SELECT 1",
 };
 
 const keysOf = (operation: Operation) => Object.keys((operation.input as { shape: object }).shape);

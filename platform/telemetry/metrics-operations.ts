@@ -2,11 +2,13 @@
 import { z } from "zod";
 import { type Operation, operation } from "../../sdk/operation.ts";
 import { EnvironmentRef } from "../projects/project.ts";
+import { type DistributionSeries, metricDistribution } from "./query/metric-distribution.ts";
 import {
   type MetricFilter,
   type MetricInfo,
   type MetricQuestion,
   type MetricSeries,
+  metricConditions,
   metricKinds,
   metricList,
   metricSeries,
@@ -18,12 +20,17 @@ import { Since } from "./time-range.ts";
 export interface Metrics {
   list(filter: MetricFilter): Promise<MetricInfo[]>;
   series(filter: MetricFilter, question: MetricQuestion): Promise<MetricSeries>;
+  distribution(
+    filter: MetricFilter,
+    asked: { metric: string; kind: "histogram" | "exponential_histogram"; points: number },
+  ): Promise<DistributionSeries>;
 }
 
 export function openMetrics({ reader }: { reader: TelemetryReader }): Metrics {
   return {
     list: (filter) => metricList(reader, filter),
     series: (filter, question) => metricSeries(reader, filter, question),
+    distribution: (filter, asked) => metricDistribution(reader, metricConditions(filter), filter, asked),
   };
 }
 
@@ -95,6 +102,37 @@ export function metricsOperations({ metrics, projects }: MetricsOperationParts):
         await projects.environment(organizationId, input.project, input.environment);
         const filter = { ...input, organizationId, until: input.until ?? Date.now() };
         return metrics.series(filter, { metric, kind, of, groupBy, points });
+      },
+    }),
+
+    operation({
+      name: "metrics.distribution",
+      summary: "Show the quantiles of a histogram metric over time, with the counts of its buckets for a heat map",
+      input: Where.extend({
+        metric: z.string().min(1).max(300).meta({ description: "as metrics.list gives it" }),
+        kind: z.enum(["histogram", "exponential_histogram"]).meta({ description: "as metrics.list gives it" }),
+        points: z.int().min(1).max(200).default(30),
+      }),
+      output: z.object({
+        everyMs: z.number(),
+        points: z.array(
+          z.object({
+            at: z.number().meta({ description: "its start, ms since the epoch" }),
+            count: z.number(),
+            p50: z.number().nullable(),
+            p95: z.number().nullable(),
+            p99: z.number().nullable(),
+            buckets: z
+              .array(z.object({ from: z.number(), to: z.number(), count: z.number() }))
+              .meta({ description: "values above `from` and up to `to`; empty ones are left out" }),
+          }),
+        ),
+      }),
+      access: viewer,
+      async handler({ metric, kind, points, ...input }, { principal: { organizationId } }) {
+        await projects.environment(organizationId, input.project, input.environment);
+        const filter = { ...input, organizationId, until: input.until ?? Date.now() };
+        return metrics.distribution(filter, { metric, kind, points });
       },
     }),
   ];

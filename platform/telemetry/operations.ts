@@ -10,6 +10,7 @@ import { TraceView } from "./query/trace-view.ts";
 import { serviceOperations } from "./service-operations.ts";
 import { type SettingsOperationParts, telemetrySettingsOperations } from "./settings-operations.ts";
 import { severities } from "./severity.ts";
+import { type SqlOperationParts, sqlOperations } from "./sql-operations.ts";
 import { Cursor, Since } from "./time-range.ts";
 import { LogRecord, TraceSummary } from "./trace.ts";
 import { noTrace, type Traces } from "./traces.ts";
@@ -39,6 +40,7 @@ export interface TelemetryOperationParts {
   traces: Traces;
   logs: Logs;
   metrics: Metrics;
+  sql: SqlOperationParts["sql"];
   /** Throws `not_found` where the organization has no such environment. */
   projects: SettingsOperationParts["projects"];
   settings: SettingsOperationParts["settings"];
@@ -51,6 +53,7 @@ export function telemetryOperations(parts: TelemetryOperationParts): Operation[]
     ...telemetrySettingsOperations({ settings, projects }),
     ...serviceOperations(parts),
     ...metricsOperations(parts),
+    ...sqlOperations(parts),
 
     operation({
       name: "traces.search",

@@ -9,6 +9,7 @@ import type { Tenant } from "./ingest/tables.ts";
 import { openLogs } from "./logs.ts";
 import { openMetrics } from "./metrics-operations.ts";
 import { telemetryOperations } from "./operations.ts";
+import { TenantSql } from "./query/tenant-sql.ts";
 import {
   makeSpans,
   newTenant,
@@ -142,6 +143,7 @@ function operationNamed(name: string) {
     traces,
     logs: openLogs(telemetry.store),
     metrics: openMetrics(telemetry.store),
+    sql: new TenantSql(telemetry.store.reader),
     projects: {
       async environment(_organizationId, project) {
         if (project !== "shop") throw new TsdevError("not_found", { message: "no such project", fix: "look" });

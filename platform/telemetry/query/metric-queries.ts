@@ -50,7 +50,7 @@ const mostKeys = 50;
 const mostGroups = 20;
 const mostExemplars = 100;
 
-function conditions(filter: MetricFilter): { where: string; params: QueryParams } {
+export function metricConditions(filter: MetricFilter): { where: string; params: QueryParams } {
   const parts = [
     "Organization = {organization:String} AND Project = {project:String} AND Environment = {environment:String}",
     "TimeUnix >= fromUnixTimestamp64Nano({since:Int64}) AND TimeUnix < fromUnixTimestamp64Nano({until:Int64})",
@@ -71,7 +71,7 @@ function conditions(filter: MetricFilter): { where: string; params: QueryParams 
 
 /** By name. */
 export async function metricList(reader: TelemetryReader, filter: MetricFilter): Promise<MetricInfo[]> {
-  const { where, params } = conditions(filter);
+  const { where, params } = metricConditions(filter);
   const lists = await Promise.all(
     metricKinds.map(async (kind) => {
       const rows = await reader.query<Omit<MetricInfo, "kind" | "monotonic"> & { monotonic: number | boolean }>(
@@ -109,7 +109,7 @@ export async function metricSeries(
   asked: MetricQuestion,
 ): Promise<MetricSeries> {
   const everyMs = Math.max(1_000, Math.ceil((filter.until - filter.since) / asked.points));
-  const { where, params } = conditions(filter);
+  const { where, params } = metricConditions(filter);
   const named = `${where} AND MetricName = {metric:String}`;
   const bound = {
     ...params,
