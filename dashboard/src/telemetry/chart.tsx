@@ -118,7 +118,8 @@ export function Chart(props: ChartProps) {
           {
             stroke: ink,
             font,
-            size: 62,
+            // as wide as its longest label: some six and a half pixels a letter
+            size: (_, labels) => Math.max(40, 16 + 6.5 * Math.max(0, ...(labels ?? []).map((label) => label.length))),
             grid: { stroke: line, width: 1 },
             ticks: { show: false },
             values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : format(tick))),
