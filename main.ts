@@ -41,6 +41,7 @@ import { Ingest, settingsBounds, settingsSampling } from "./platform/telemetry/i
 import { openLogs } from "./platform/telemetry/logs.ts";
 import { openMetrics } from "./platform/telemetry/metrics-operations.ts";
 import { TenantSql } from "./platform/telemetry/query/tenant-sql.ts";
+import { measureInstances } from "./platform/telemetry/runtime-metrics/measure-instances.ts";
 import { findingTraces } from "./platform/telemetry/sampling/finding-traces.ts";
 import { openTraces } from "./platform/telemetry/traces.ts";
 import { type RegularWork, startRegularWork } from "./regular-work.ts";
@@ -289,6 +290,12 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
     }),
   });
 
+  const telemetryIngest = new Ingest(
+    telemetry,
+    settingsBounds((tenant) => telemetrySettings.of(tenant)),
+    settingsSampling((tenant) => telemetrySettings.of(tenant)),
+    (signal, body, encoding, tenant) => forwarder.take(signal, body, encoding, tenant),
+  );
   const { app, ingest, listenGrpc } = mountFaces({
     root,
     version,
@@ -296,12 +303,7 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
     registry,
     identity,
     masterKey,
-    telemetry: new Ingest(
-      telemetry,
-      settingsBounds((tenant) => telemetrySettings.of(tenant)),
-      settingsSampling((tenant) => telemetrySettings.of(tenant)),
-      (signal, body, encoding, tenant) => forwarder.take(signal, body, encoding, tenant),
-    ),
+    telemetry: telemetryIngest,
     git: local,
     deployments,
     projects,
@@ -321,6 +323,13 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
   // carry on where the last one was stopped
   await runtime.retain(await deployer.reconcile());
   const pump = pumpOutput({ runtime, logs: logStore, db, redactor, signal: stop.signal });
+  measureInstances({
+    db,
+    instances: () => runtime.status(),
+    ingest: telemetryIngest,
+    log: (message) => console.error(message),
+    signal: stop.signal,
+  });
   await workDeployments(deployer, queue);
   await workSuggestions(pipeline, queue);
   work = await startRegularWork({
