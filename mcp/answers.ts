@@ -2,7 +2,7 @@
 import type { CallName, Output } from "../client/client.ts";
 import { outline } from "./outline.ts";
 import { type Answer, oneLine } from "./text.ts";
-import { traceTree } from "./trace-tree.ts";
+import { criticalLines, traceTree } from "./trace-tree.ts";
 
 type Deployment = Output<"deployments.get">;
 type Suggestion = Output<"suggestions.get">;
@@ -58,8 +58,8 @@ const answers: { [N in CallName]?: (output: Output<N>) => Answer } = {
     tail: cursor ? `More: pass cursor ${cursor}` : "",
   }),
   "traces.get": (trace) => ({
-    head: `Trace ${trace.traceId}: ${trace.spans.length} spans as a tree with duration and code place; alike neighbours are folded.`,
-    data: traceTree(trace),
+    head: `Trace ${trace.traceId}: ${trace.spans.length} spans as a tree with duration and code place; alike neighbours are folded. logs.search with this trace's id has ${trace.logs} records.`,
+    data: [...criticalLines(trace), ...traceTree(trace)],
     more: "The first ones in the order of the tree are shown.",
     tail: trace.omitted > 0 ? `${trace.omitted} more spans are stored and not in this answer.` : "",
   }),
