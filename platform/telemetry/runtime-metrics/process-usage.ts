@@ -40,30 +40,6 @@ export function processUsage(pid: number): ProcessUsage | undefined {
   }
 }
 
-/** Bytes that went through the interfaces of a process's network namespace, loopback left out. */
-export interface NetworkUsage {
-  receivedBytes: number;
-  sentBytes: number;
-}
-
-/**
- * Linux counts by namespace and not by process: instances that share one (all, where nothing else isolates them) share these
- * numbers, and so does the rest of the machine.
- */
-export function networkUsage(pid: number): NetworkUsage | undefined {
-  const text = readable(() => readFileSync(`/proc/${pid}/net/dev`, "latin1"));
-  if (text === undefined) return undefined;
-  const total = { receivedBytes: 0, sentBytes: 0 };
-  for (const line of text.split("\n")) {
-    const [name, numbers] = line.split(":");
-    if (numbers === undefined || name?.trim() === "lo") continue;
-    const fields = numbers.trim().split(/\s+/);
-    total.receivedBytes += Number(fields[0]);
-    total.sentBytes += Number(fields[8]);
-  }
-  return total;
-}
-
 function numberAfter(text: string | undefined, name: string): number | undefined {
   const found = text === undefined ? null : new RegExp(`^${name}:\\s*(\\d+)`, "m").exec(text);
   return found ? Number(found[1]) : undefined;
