@@ -7,6 +7,8 @@ type Trace = Output<"traces.get">;
 type Span = Trace["spans"][number];
 
 const slowMs = 100;
+/** Characters for the time of the whole trace. */
+const barWidth = 30;
 
 export async function traces(
   id: string | undefined,
@@ -15,7 +17,7 @@ export async function traces(
   const { client, where } = await place(flags);
   if (id) {
     const trace = await client.call("traces.get", { trace: id });
-    print(trace, flags, treeOf);
+    print(trace, flags, waterfall);
     return;
   }
   const filter = {
@@ -42,25 +44,40 @@ export async function traces(
   );
 }
 
-function treeOf(trace: Trace): string {
+/** The spans as a tree, each with its place in the time of the whole. */
+export function waterfall(trace: Trace): string {
   const ids = new Set(trace.spans.map((span) => span.spanId));
   const children = Map.groupBy(trace.spans, (span) =>
     span.parentSpanId && ids.has(span.parentSpanId) ? span.parentSpanId : null,
   );
-  const rows: string[][] = [];
-  const walk = (parent: string | null, depth: number) => {
-    for (const span of (children.get(parent) ?? []).toSorted((a, b) => a.start - b.start)) {
-      rows.push([
-        span.durationMs.toFixed(2),
-        "  ".repeat(depth) + (span.status === "error" ? colored("red", span.name) : span.name),
-        dim(placeOf(span)),
-      ]);
-      walk(span.spanId, depth + 1);
-    }
+  const startOf = (span: Span) => span.start + (trace.skewMs[span.spanId] ?? 0);
+  const first = trace.spans.reduce((least, span) => Math.min(least, startOf(span)), Number.POSITIVE_INFINITY);
+  const last = trace.spans.reduce((most, span) => Math.max(most, startOf(span) + span.durationMs), first);
+  const critical = new Set(trace.criticalPath.map((segment) => segment.spanId));
+  const bar = (span: Span) => {
+    const column = (time: number) => Math.floor(((time - first) / Math.max(last - first, 1e-6)) * (barWidth - 1));
+    const [from, to] = [column(startOf(span)), column(startOf(span) + span.durationMs)];
+    return (" ".repeat(from) + (critical.has(span.spanId) ? "█" : "░").repeat(to - from + 1)).padEnd(barWidth);
   };
-  walk(null, 0);
+  const rows: string[][] = [];
+  const below = (parent: string | null, depth: number) =>
+    (children.get(parent) ?? []).toSorted((a, b) => startOf(b) - startOf(a)).map((span) => ({ span, depth }));
+  // By a list and not by recursion: a trace can be as deep as it is long.
+  const open = below(null, 0);
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const { span, depth } = next;
+    rows.push([
+      span.durationMs.toFixed(2),
+      (trace.selfMs[span.spanId] ?? span.durationMs).toFixed(2),
+      bar(span),
+      "  ".repeat(depth) + (span.status === "error" ? colored("red", span.name) : span.name),
+      dim(placeOf(span)),
+    ]);
+    open.push(...below(span.spanId, depth + 1));
+  }
   const omitted = trace.omitted > 0 ? `\n${trace.omitted} more spans are not shown` : "";
-  return table(["ms", "span", "where"], rows) + omitted;
+  const logs = trace.logs > 0 ? `\n${trace.logs} log records belong to it` : "";
+  return table(["ms", "self", "█ waited for", "span", "where"], rows) + omitted + logs;
 }
 
 function placeOf(span: Span): string {
