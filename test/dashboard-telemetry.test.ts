@@ -246,8 +246,8 @@ test("on a telephone no page is wider than the screen", async () => {
   for (const path of [...paths, `/traces/${seeded.failed}`]) {
     await small.goto(platform.address.url + path);
     await small.getByRole("main").locator(".panel").first().waitFor();
-    const over = await small.evaluate(
-      () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    const over = await small.evaluate<number>(
+      "document.documentElement.scrollWidth - document.documentElement.clientWidth",
     );
     expect(over, path).toBe(0);
   }

@@ -47,6 +47,8 @@ export const outsideSettings = {
   max_result_rows: "10001",
   max_result_bytes: "20000000",
   max_threads: 1,
+  // The limit of time is looked at between blocks.
+  max_block_size: "1024",
   max_subquery_depth: "20",
   max_ast_elements: "5000",
   max_expanded_ast_elements: "20000",

@@ -10,6 +10,7 @@ import { openTelemetryStore, type TelemetryStore } from "./clickhouse.ts";
 import { Ingest } from "./ingest/ingest.ts";
 import type { Tenant } from "./ingest/tables.ts";
 import { type Logs, openLogs } from "./logs.ts";
+import { TenantSql } from "./query/tenant-sql.ts";
 import { makeSpans, newTenant } from "./telemetry-fixture.ts";
 import { openTraces, type Traces } from "./traces.ts";
 
@@ -109,4 +110,27 @@ test("what waits is stored by the next process when this one ends before the ser
   await open();
   await expect.poll(() => store.spool().files, { timeout: 20_000 }).toBe(0);
   expect(await traces.spanCount(tenant.organizationId, within())).toBe(4);
+});
+
+test("SQL from outside sees its own rows there too, and no other database that the same user can read", async () => {
+  await ingest.traces(body(3), "protobuf", tenant);
+  await ingest.traces(body(4), "protobuf", newTenant());
+  for (const statement of [
+    "CREATE DATABASE IF NOT EXISTS billing",
+    "CREATE TABLE IF NOT EXISTS billing.keys (key String) ENGINE = MergeTree ORDER BY key",
+    "INSERT INTO billing.keys SELECT 'top-secret'",
+  ]) {
+    expect((await fetch(new URL(bridge.url).origin, { method: "POST", body: statement })).status).toBe(200);
+  }
+  const sql = new TenantSql(store.reader);
+  expect((await sql.run(tenant, "SELECT count() AS n FROM otel_traces")).rows).toEqual([{ n: 3 }]);
+  for (const text of [
+    "SELECT 'top-secret' IN billing.keys AS found",
+    "SELECT ('top-secret' AS `a\nQualifiedAsterisk `) IN billing.keys AS found",
+    "SELECT * FROM billing.keys",
+    "SELECT count() FROM otel_traces SETTINGS additional_table_filters = {}",
+    "SELECT 1 INTO OUTFILE '/tmp/x'",
+  ]) {
+    await expect(sql.run(tenant, text), text).rejects.toMatchObject({ code: "invalid_input" });
+  }
 });

@@ -30,6 +30,8 @@ export interface SpoolOptions {
 
 const defaultLimitBytes = 1024 * 1024 * 1024;
 const rowsSuffix = ".rows";
+/** A group that failed so often, while others were stored, is kept aside. */
+const hopelessTries = 20;
 
 /** What waits for the database, and since when it is away (milliseconds since the epoch). */
 export interface SpoolState {
@@ -42,6 +44,9 @@ interface Waiting {
   id: string;
   table: IngestTable;
   bytes: number;
+  /** How often it failed, and how many others had been stored when it failed first. */
+  tries?: number;
+  first?: number;
 }
 
 /**
@@ -169,8 +174,14 @@ export class Spool {
   async #insert(group: Waiting): Promise<void> {
     const path = this.#path(group);
     await this.#options.insert(group.table, path, group.id);
-    await this.#journal.stored(group.id);
-    await rm(path, { force: true });
+    try {
+      await this.#journal.stored(group.id);
+      await rm(path, { force: true });
+    } catch (error) {
+      // The rows are stored, which nothing that comes after may deny. The file stays, and its token keeps it from being
+      // stored again by the next process.
+      this.#options.log(`telemetry that is stored could not be noted as that: ${(error as Error).message}`);
+    }
   }
 
   async #forget(group: Waiting, requests: readonly string[]): Promise<void> {
@@ -192,18 +203,24 @@ export class Spool {
 
   async #catchUp(): Promise<void> {
     let pause = 250;
+    let stored = 0;
     while (this.#waiting.length > 0 && !this.#closing.signal.aborted) {
       const [group] = this.#waiting as [Waiting];
       try {
         await this.#insert(group);
         pause = 250;
+        stored++;
       } catch (error) {
-        if (isAway(error)) {
+        group.first ??= stored;
+        group.tries = (group.tries ?? 0) + 1;
+        // One that fails while others are stored may be too large for the database's memory, whenever it comes.
+        const hopeless = !isAway(error) || (group.tries >= hopelessTries && stored > group.first);
+        if (!hopeless || !(await this.#setAside(group, error))) {
+          this.#waiting.push(this.#waiting.shift()!);
           await delay(pause, undefined, { signal: this.#closing.signal }).catch(() => {});
           pause = Math.min(pause * 2, this.#options.maxPauseMs);
           continue;
         }
-        await this.#setAside(group, error);
       }
       this.#waiting.shift();
       this.#bytes -= group.bytes;
@@ -213,11 +230,18 @@ export class Spool {
   }
 
   /** Rows that were acknowledged and that the database will never take: kept for a person to look at. */
-  async #setAside(group: Waiting, error: unknown): Promise<void> {
+  async #setAside(group: Waiting, error: unknown): Promise<boolean> {
     const refused = join(this.#options.directory, "refused");
-    await mkdir(refused, { recursive: true, mode: 0o700 });
-    await rename(this.#path(group), join(refused, `${group.id}.${group.table}${rowsSuffix}`));
-    this.#options.log(`ClickHouse refuses telemetry that is kept in ${refused}: ${(error as Error).message}`);
+    const why = (error as Error).message;
+    try {
+      await mkdir(refused, { recursive: true, mode: 0o700 });
+      await rename(this.#path(group), join(refused, `${group.id}.${group.table}${rowsSuffix}`));
+    } catch (cause) {
+      this.#options.log(`ClickHouse refuses telemetry (${why}) that cannot be moved: ${(cause as Error).message}`);
+      return false;
+    }
+    this.#options.log(`ClickHouse refuses telemetry that is kept in ${refused}: ${why}`);
+    return true;
   }
 }
 

@@ -27,10 +27,12 @@ export async function parseSelect(
   return { text, references: references(lines) };
 }
 
-/** A name with a line break in it makes lines that are not of the tree: they can add what is refused, and hide nothing. */
+/**
+ * A name with a line break in it makes lines that are not of the tree. Each line is looked at by itself, so that these can
+ * add what is refused and hide nothing.
+ */
 function references(lines: string[]): SqlReferences {
   const found: SqlReferences = { tables: [], names: [], functions: [], kinds: [] };
-  let above = "";
   for (const line of lines) {
     const [, kind = "", rest = ""] = /^\s*(\S+)\s?(.*)$/.exec(line) ?? [];
     if (kind === "") continue;
@@ -38,8 +40,7 @@ function references(lines: string[]): SqlReferences {
     const name = rest.replace(/ \(alias .*$| \(children \d+\)$/, "");
     if (kind === "TableIdentifier") found.tables.push(name);
     else if (kind === "Function") found.functions.push(name);
-    else if (kind === "Identifier" && above !== "QualifiedAsterisk") found.names.push(name);
-    above = kind;
+    else if (kind === "Identifier") found.names.push(name);
   }
   return found;
 }

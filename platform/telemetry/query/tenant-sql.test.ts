@@ -145,6 +145,13 @@ describe("ways out", () => {
     "KILL QUERY WHERE 1",
     "EXPLAIN SELECT * FROM otel_traces",
     "SELECT * FROM {table:Identifier}",
+    "SELECT (0 AS `a\nQualifiedAsterisk `) IN system.one AS x",
+    "SELECT 'x' AS `a\n QualifiedAsterisk\n` WHERE 'x' IN (system.one)",
+    "SELECT 1 WHERE 'x' IN INFORMATION_SCHEMA.tables",
+    "SELECT 1 WHERE 'x' GLOBAL IN system.one",
+    "SELECT arrayReduce('aggThrow(1.0)', [1])",
+    "SELECT arrayReduce('flameGraph', [[toUInt64(1)]])",
+    "SELECT editDistance(repeat('a', 60000), repeat('b', 60000))",
   ];
   test.each(ways)("%s is refused", async (text) => {
     expect(await refusal(text)).toMatchObject({ code: "invalid_input" });
@@ -168,6 +175,14 @@ describe("ways out", () => {
     expect(await refusal("SELECT count() FROM numbers(1e15)")).toHaveProperty("code");
     expect(await rows("SELECT 1 AS one")).toEqual([{ one: 1 }]);
   }, 30_000);
+
+  test("an organization has two statements at once, and others are not held up by a third", async () => {
+    const slow = () => sql.run(mine, "SELECT sum(cityHash64(number)) FROM numbers(40000000)");
+    const outcomes = await Promise.allSettled([slow(), slow(), slow()]);
+    expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "fulfilled", "rejected"]);
+    expect((outcomes[2] as PromiseRejectedResult).reason).toMatchObject({ code: "rate_limited" });
+    expect(await rows("SELECT 1 AS one")).toEqual([{ one: 1 }]);
+  });
 
   test("every table function but those that only count is refused", async () => {
     const all = await telemetry.store.reader.query<{ name: string }>("SELECT name FROM system.table_functions");

@@ -27,6 +27,9 @@ const kinds = new Set([
   ...["WindowDefinition", "WindowListElement", "InterpolateElement"],
 ]);
 
+/** Most statements of an organization at once: those of all run one after another on one machine. */
+const mostAtOnce = 2;
+
 export interface SqlAnswer {
   rows: Record<string, unknown>[];
   /** There were more rows than `sqlRowLimit`. */
@@ -41,6 +44,8 @@ export interface SqlAnswer {
  */
 export class TenantSql {
   readonly #reader: TelemetryReader;
+  /** How many statements run, by organization. */
+  readonly #asked = new Map<string, number>();
   #functions: Promise<ReadonlyMap<string, FunctionRow>> | undefined;
 
   constructor(reader: TelemetryReader) {
@@ -48,16 +53,40 @@ export class TenantSql {
   }
 
   async run(tenant: Tenant, sql: string): Promise<SqlAnswer> {
-    const tables = await this.#tables();
+    const asked = this.#asked.get(tenant.organizationId) ?? 0;
+    if (asked >= mostAtOnce) {
+      throw new TsdevError("rate_limited", {
+        message: `${asked} statements of this organization run already`,
+        fix: "wait for one of them",
+      });
+    }
+    this.#asked.set(tenant.organizationId, asked + 1);
+    try {
+      return await this.#run(tenant, sql);
+    } finally {
+      const left = this.#asked.get(tenant.organizationId)! - 1;
+      if (left > 0) this.#asked.set(tenant.organizationId, left);
+      else this.#asked.delete(tenant.organizationId);
+    }
+  }
+
+  async #run(tenant: Tenant, sql: string): Promise<SqlAnswer> {
+    const [tables, databases] = await Promise.all([this.#tables(), this.#databases()]);
     const { text, references } = await parseSelect(this.#reader, sql).catch(refuseSyntax);
     this.#functions ??= functionNames(this.#reader);
-    check(references, tables, await this.#functions);
+    check(references, tables, new Set(databases), await this.#functions);
     const filters = Object.fromEntries(
       tables.map(({ name, tenant: own }) => [name, own && askable.test(name) ? rowsOf(tenant) : "0"]),
     );
     const limited = `SELECT * FROM (\n${text}\n) LIMIT ${sqlRowLimit + 1}`;
     const rows = await this.#reader.queryWithin<Record<string, unknown>>(limited, filters).catch(explainRefusal);
     return { rows: rows.slice(0, sqlRowLimit), truncated: rows.length > sqlRowLimit };
+  }
+
+  /** On a server others than ours may be there for the same user. */
+  async #databases(): Promise<string[]> {
+    const rows = await this.#reader.query<{ name: string }>("SELECT name FROM system.databases");
+    return rows.map(({ name }) => name);
   }
 
   /** Every table of the database, and whether its rows say whose they are. */
@@ -72,6 +101,7 @@ export class TenantSql {
 function check(
   found: SqlReferences,
   tables: ReadonlyArray<{ name: string; tenant: boolean }>,
+  databases: ReadonlySet<string>,
   functions: ReadonlyMap<string, FunctionRow>,
 ): void {
   const kind = found.kinds.find((one) => !kinds.has(one));
@@ -87,7 +117,7 @@ function check(
     if (!allowed) throw refused(`the table ${shown(name)} cannot be asked; there are ${open.join(", ")}`);
   }
   for (const name of found.names) {
-    if (real.has(name) || /^(system|information_schema|default)\./i.test(name)) {
+    if (real.has(name) || databases.has(name.slice(0, Math.max(0, name.indexOf("."))))) {
       throw refused(`${shown(name)} stands where a table would be read as a whole: write IN (SELECT … FROM …)`);
     }
   }
