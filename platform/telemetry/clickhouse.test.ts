@@ -197,6 +197,15 @@ describe("reads", () => {
     ).toEqual([{ small: 7, big: "18446744073709551615", list: ["9007199254740993"], text: "12345678901234567890" }]);
   });
 
+  test("go on beside a long read", async () => {
+    const { reader } = await open();
+    const order: string[] = [];
+    const long = reader.query("SELECT sleepEachRow(0.5) FROM numbers(3)").then(() => order.push("long"));
+    await reader.query("SELECT 1").then(() => order.push("short"));
+    await long;
+    expect(order).toEqual(["short", "long"]);
+  });
+
   test("go on beside an insert, and an insert beside a long read", async () => {
     const { reader, insert } = await open();
     const long = reader.query("SELECT sleepEachRow(0.5) AS slept FROM numbers(4)");

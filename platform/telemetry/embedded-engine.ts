@@ -12,6 +12,7 @@ import { directoryError } from "../store/private-file.ts";
 import { columnList, literal, outsideSettings, readSettings, type TelemetryEngine, tableFilters } from "./engine.ts";
 import { columns, type IngestTable } from "./ingest/tables.ts";
 import type { QueryParams } from "./reader.ts";
+import { leastBusy, Turns } from "./turns.ts";
 
 /** The engine's own caps on a machine that runs everything else too, in bytes. */
 const serverArguments = [
@@ -23,6 +24,9 @@ const serverArguments = [
 
 /** The same interface, which each of the two packages declares for itself. */
 type ClientConnection = NonNullable<NonNullable<Parameters<typeof createClient>[0]>["connection"]>;
+
+/** Sessions for reads: a slow one of them holds up only what waits on its own. */
+const readingSessions = 3;
 
 /** How long a directory whose process was just killed may stay locked, in milliseconds. */
 const lockPatienceMs = 10_000;
@@ -62,14 +66,14 @@ async function readOnly(
 class EmbeddedEngine implements TelemetryEngine {
   readonly #connect: () => ClickHouseClient;
   readonly #writing: Turns;
-  readonly #reading: Turns;
+  readonly #reading: readonly Turns[];
   readonly #release: () => void;
   #outside: Promise<unknown> = Promise.resolve();
 
   constructor(connect: () => ClickHouseClient, release: () => void) {
     this.#connect = connect;
     this.#writing = new Turns(async () => connect());
-    this.#reading = new Turns(() => readOnly(connect(), readSettings));
+    this.#reading = Array.from({ length: readingSessions }, () => new Turns(() => readOnly(connect(), readSettings)));
     this.#release = release;
   }
 
@@ -88,14 +92,14 @@ class EmbeddedEngine implements TelemetryEngine {
   }
 
   async select(sql: string, params: QueryParams): Promise<string> {
-    return this.#reading.run(async (client) => {
+    return leastBusy(this.#reading).run(async (client) => {
       const result = await client.query({ query: sql, query_params: params, format: "JSONEachRow" });
       return result.text();
     });
   }
 
   async explain(sql: string): Promise<string> {
-    const text = await this.#reading.run(async (client) => (await client.query({ query: sql })).text());
+    const text = await leastBusy(this.#reading).run(async (client) => (await client.query({ query: sql })).text());
     // The format that is asked for becomes one of the statement that is explained; chDB's own is CSV.
     return text.replace(/^"|"$/gm, "");
   }
@@ -117,49 +121,8 @@ class EmbeddedEngine implements TelemetryEngine {
 
   async close(): Promise<void> {
     await this.#outside;
-    await Promise.allSettled([this.#writing.close(), this.#reading.close()]);
+    await Promise.allSettled([this.#writing, ...this.#reading].map((session) => session.close()));
     this.#release();
-  }
-}
-
-/**
- * One statement at a time on a session, and a new session after one that failed: what a failed query had put out already
- * stays in its session, and would stand before the rows of the next query, whoever asks that.
- */
-class Turns {
-  readonly #open: () => Promise<ClickHouseClient>;
-  #client: ClickHouseClient | undefined;
-  #last: Promise<unknown> = Promise.resolve();
-
-  constructor(open: () => Promise<ClickHouseClient>) {
-    this.#open = open;
-  }
-
-  run<T>(work: (client: ClickHouseClient) => Promise<T>): Promise<T> {
-    const turn = this.#last.then(() => this.#take(work));
-    this.#last = turn.catch(() => {});
-    return turn;
-  }
-
-  async #take<T>(work: (client: ClickHouseClient) => Promise<T>): Promise<T> {
-    this.#client ??= await this.#open();
-    try {
-      return await work(this.#client);
-    } catch (error) {
-      await this.#drop();
-      throw error;
-    }
-  }
-
-  async close(): Promise<void> {
-    await this.#last;
-    await this.#drop();
-  }
-
-  async #drop(): Promise<void> {
-    const client = this.#client;
-    this.#client = undefined;
-    await client?.close();
   }
 }
 
