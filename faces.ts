@@ -1,6 +1,7 @@
 // Faces: one Hono app with the HTTP API, MCP, telemetry in, git, the npm endpoint of the SDK and the dashboard.
 import { join } from "node:path";
 import { Hono } from "hono";
+import type { Registry } from "prom-client";
 import { mcpHttp } from "./mcp/http.ts";
 import { httpApi } from "./platform/api/http.ts";
 import type { OperationRegistry } from "./platform/api/registry.ts";
@@ -28,6 +29,8 @@ export interface FaceParts {
   masterKey: MasterKey;
   /** Where telemetry of every face is taken in. */
   telemetry: Ingest;
+  /** What Prometheus may scrape, with an owner's token. */
+  metrics: Registry;
   git: LocalGitHost;
   deployments: Deployments;
   projects: Projects;
@@ -48,6 +51,15 @@ export function mountFaces(parts: FaceParts): Faces {
   const app = new Hono();
   app.get("/healthz", (c) => c.json({ status: "ok" }));
   app.get("/readyz", (c) => c.json({ status: "ready" }));
+  app.get("/metrics", async (c) => {
+    const token = tokenFrom(c.req.header("authorization"));
+    const principal = token ? await identity.principalOf(token) : null;
+    // They tell of all organizations together.
+    if (principal?.role !== "owner") {
+      return c.text("send the token of an owner: Authorization: Bearer TOKEN\n", principal ? 403 : 401);
+    }
+    return c.text(await parts.metrics.metrics(), 200, { "Content-Type": parts.metrics.contentType });
+  });
   app.route("/api/v1", httpApi({ registry, identity, url, version }));
   app.route("/mcp", mcpHttp({ registry, identity, masterKey, version, url }));
   const senders = {

@@ -37,6 +37,7 @@ import { openMasterKey } from "./platform/secrets/master-key.ts";
 import { Redactor } from "./platform/secrets/redactor.ts";
 import { EnvironmentSettings } from "./platform/telemetry/environment-settings.ts";
 import { Forwarder } from "./platform/telemetry/export/forwarder.ts";
+import { platformMetrics } from "./platform/telemetry/export/platform-metrics.ts";
 import { Ingest, settingsBounds, settingsSampling } from "./platform/telemetry/ingest/ingest.ts";
 import { openLogs } from "./platform/telemetry/logs.ts";
 import { openMetrics } from "./platform/telemetry/metrics-operations.ts";
@@ -304,6 +305,7 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
     identity,
     masterKey,
     telemetry: telemetryIngest,
+    metrics: platformMetrics({ store: telemetry, ingest: telemetryIngest, forwarder }),
     git: local,
     deployments,
     projects,

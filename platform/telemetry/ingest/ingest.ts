@@ -69,6 +69,13 @@ export class Ingest {
   readonly #sampling: SamplingOf;
   readonly #copy: CopyOf;
   readonly #answers = new Map<string, { at: number; result: Promise<IngestResult> }>();
+  /** What came in since the process began, repeats left out. */
+  readonly counts = {
+    traces: { accepted: 0, rejected: 0 },
+    logs: { accepted: 0, rejected: 0 },
+    metrics: { accepted: 0, rejected: 0 },
+    recordings: { accepted: 0, rejected: 0 },
+  };
 
   constructor(
     store: TelemetryStore,
@@ -165,7 +172,7 @@ export class Ingest {
   }
 
   #once(
-    signal: string,
+    signal: keyof Ingest["counts"],
     body: Buffer,
     tenant: Tenant,
     work: (request: string) => Promise<IngestResult>,
@@ -180,7 +187,13 @@ export class Ingest {
     if (this.#store.knows(request)) return Promise.resolve({ accepted: 0, rejected: 0, reason: "" });
     const result = work(request);
     this.#answers.set(request, { at: Date.now(), result });
-    result.catch(() => this.#answers.delete(request));
+    result.then(
+      ({ accepted, rejected }) => {
+        this.counts[signal].accepted += accepted;
+        this.counts[signal].rejected += rejected;
+      },
+      () => this.#answers.delete(request),
+    );
     // A map keeps the order of insertion: the oldest come first.
     for (const [old] of this.#answers) {
       if (this.#answers.size <= answersLimit) break;
