@@ -8,11 +8,13 @@ import { init } from "./commands/init.ts";
 import { integrate } from "./commands/integrate.ts";
 import { logs } from "./commands/logs.ts";
 import { mcp } from "./commands/mcp.ts";
+import { metrics } from "./commands/metrics.ts";
 import { analyze, suggest } from "./commands/offline.ts";
 import { deployments, openDashboard, rollback, scale, variables } from "./commands/operate.ts";
 import { otlp } from "./commands/otlp.ts";
 import { serve, stop } from "./commands/serve.ts";
 import { agentClients, setupAgent } from "./commands/setup-agent.ts";
+import { sql } from "./commands/sql.ts";
 import { suggestions } from "./commands/suggestions.ts";
 import { traces } from "./commands/traces.ts";
 import { fail } from "./output.ts";
@@ -138,6 +140,18 @@ export function program(): Command {
     .option("--error", "only traces with an error", false)
     .option("--since <time>", "such as 15m, 1h, or an ISO time", "1h")
     .action(action(traces));
+  onEnvironment(tsdev.command("metrics"))
+    .argument("[name]", "a metric's name: shows it over time")
+    .description("list metrics, or show one over time")
+    .option("--since <time>", "such as 15m, 1h, or an ISO time", "1h")
+    .option("--of <what>", "average, min, max, rate or value (default: by its kind)")
+    .option("--group-by <attribute>", "a line for each value of an attribute")
+    .action(action(metrics));
+  onEnvironment(tsdev.command("sql"))
+    .argument("<select>", "one SELECT in ClickHouse's dialect")
+    .description("ask the telemetry of an environment in SQL")
+    .addHelpText("after", '\nExample:\n  npx tsdev sql "SELECT Operation, count() FROM otel_traces GROUP BY 1"')
+    .action(action(sql));
   onEnvironment(tsdev.command("suggestions"))
     .argument("[id]", "a suggestion's id: shows it whole")
     .description("the suggestions inbox")
