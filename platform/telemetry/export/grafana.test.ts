@@ -31,9 +31,9 @@ afterAll(async () => {
 /** What Grafana and its ClickHouse plugin put in the place of variables and macros. */
 function filled(sql: string): string {
   return sql
-    .replaceAll("${organization}", tenant.organizationId)
-    .replaceAll("${project}", tenant.project)
-    .replaceAll("${environment}", tenant.environment)
+    .replaceAll(/\$\{organization\}/g, tenant.organizationId)
+    .replaceAll(/\$\{project\}/g, tenant.project)
+    .replaceAll(/\$\{environment\}/g, tenant.environment)
     .replaceAll(/\$__timeFilter\((\w+)\)/g, "$1 >= now() - INTERVAL 1 HOUR AND $1 <= now()")
     .replaceAll(/\$__timeInterval\((\w+)\)/g, "toStartOfInterval(toDateTime($1), INTERVAL 60 second)")
     .replaceAll("$__interval_s", "60");
