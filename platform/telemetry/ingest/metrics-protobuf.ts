@@ -2,7 +2,7 @@
 import { PointFields, readExemplar, readPoint } from "./metrics-point.ts";
 import { type EncodedMetrics, type MetricKind, MetricRows, type Problem, problems } from "./metrics-rows.ts";
 import { ProtobufCursor } from "./protobuf.ts";
-import { type Bounds, columnsOf, ProtobufColumns, push, take } from "./protobuf-columns.ts";
+import { type Bounds, columnsOf, ProtobufColumns, push, take, takeResource } from "./protobuf-columns.ts";
 import type { RowBinary } from "./row-binary.ts";
 import type { Tenant, TimeBounds } from "./tables.ts";
 
@@ -57,15 +57,8 @@ class MetricEncoder {
     let dropped = 0;
     // The resource may stand after the metrics.
     while (cursor.next()) {
-      if (cursor.field === 1) {
-        cursor.range();
-        const resource = cursor.inside();
-        while (resource.next()) {
-          if (resource.field === 1) push(resource, attributes);
-          else if (resource.field === 2) dropped = resource.varint();
-          else resource.skip();
-        }
-      } else if (cursor.field === 2) push(cursor, scopes);
+      if (cursor.field === 1) dropped = takeResource(cursor, attributes, dropped);
+      else if (cursor.field === 2) push(cursor, scopes);
       else if (cursor.field === 3) take(cursor, schemaUrl);
       else cursor.skip();
     }

@@ -122,3 +122,16 @@ export function push(cursor: ProtobufCursor, bounds: number[]): void {
   cursor.range();
   bounds.push(cursor.start, cursor.end);
 }
+
+/** Collects the attributes of a Resource, and tells how many its sender had left out; `before` where it does not say. */
+export function takeResource(cursor: ProtobufCursor, attributes: number[], before: number): number {
+  cursor.range();
+  const resource = cursor.inside();
+  let dropped = before;
+  while (resource.next()) {
+    if (resource.field === 1) push(resource, attributes);
+    else if (resource.field === 2) dropped = resource.varint();
+    else resource.skip();
+  }
+  return dropped;
+}

@@ -2,7 +2,7 @@
 import { adjustedCount } from "./adjusted-count.ts";
 import { cutWarning } from "./attribute-limits.ts";
 import { ProtobufCursor } from "./protobuf.ts";
-import { type Bounds, columnsOf, ProtobufColumns, push, take } from "./protobuf-columns.ts";
+import { type Bounds, columnsOf, ProtobufColumns, push, take, takeResource } from "./protobuf-columns.ts";
 import { RowBinary } from "./row-binary.ts";
 import { operationOf, type SpanObserver } from "./span-observer.ts";
 import { type EncodedRows, spanKinds, statusCodes, type Tenant, type TimeBounds } from "./tables.ts";
@@ -117,18 +117,9 @@ class SpanEncoder {
     let dropped = 0;
     // The resource may stand after the spans.
     while (cursor.next()) {
-      if (cursor.field === 1) {
-        cursor.range();
-        const resource = cursor.inside();
-        while (resource.next()) {
-          if (resource.field === 1) push(resource, attributes);
-          else if (resource.field === 2) dropped = resource.varint();
-          else resource.skip();
-        }
-      } else if (cursor.field === 2) {
-        cursor.range();
-        scopes.push(cursor.start, cursor.end);
-      } else cursor.skip();
+      if (cursor.field === 1) dropped = takeResource(cursor, attributes, dropped);
+      else if (cursor.field === 2) push(cursor, scopes);
+      else cursor.skip();
     }
     this.#takeResource(attributes, dropped);
     for (let i = 0; i < scopes.length; i += 2) this.#scopeSpans(this.#columns.whole.inside(scopes[i], scopes[i + 1]));

@@ -1,19 +1,11 @@
 // Metrics over time: which there are, and one of them by step and group, with counter resets and both temporalities.
-import type { QueryParams, TelemetryReader } from "../reader.ts";
-import { nanoseconds } from "../time-range.ts";
+import type { TelemetryReader } from "../reader.ts";
+import { type Conditions, rowConditions, type SpanFilter } from "./span-filter.ts";
 
 export const metricKinds = ["gauge", "sum", "histogram", "exponential_histogram", "summary"] as const;
 export type MetricKind = (typeof metricKinds)[number];
 
-/** `organizationId` comes from the principal, never from an input. Times are milliseconds since the epoch. */
-export interface MetricFilter {
-  organizationId: string;
-  project: string;
-  environment: string;
-  service?: string | undefined;
-  since: number;
-  until: number;
-}
+export type MetricFilter = Omit<SpanFilter, "deployment">;
 
 export interface MetricInfo {
   name: string;
@@ -50,23 +42,8 @@ const mostKeys = 50;
 const mostGroups = 20;
 const mostExemplars = 100;
 
-export function metricConditions(filter: MetricFilter): { where: string; params: QueryParams } {
-  const parts = [
-    "Organization = {organization:String} AND Project = {project:String} AND Environment = {environment:String}",
-    "TimeUnix >= fromUnixTimestamp64Nano({since:Int64}) AND TimeUnix < fromUnixTimestamp64Nano({until:Int64})",
-  ];
-  const params: QueryParams = {
-    organization: filter.organizationId,
-    project: filter.project,
-    environment: filter.environment,
-    since: nanoseconds(filter.since),
-    until: nanoseconds(filter.until),
-  };
-  if (filter.service !== undefined) {
-    parts.push("ServiceName = {service:String}");
-    params.service = filter.service;
-  }
-  return { where: parts.join(" AND "), params };
+export function metricConditions(filter: MetricFilter): Conditions {
+  return rowConditions("TimeUnix", filter);
 }
 
 /** By name. */

@@ -1,4 +1,4 @@
-// Which spans of an environment a question is about, as a condition in SQL with its values.
+// Which rows of an environment a question is about, as a condition in SQL with its values.
 import type { QueryParams } from "../reader.ts";
 import { nanoseconds } from "../time-range.ts";
 
@@ -13,12 +13,22 @@ export interface SpanFilter {
   until: number;
 }
 
-export function spanConditions(filter: SpanFilter): { where: string; params: QueryParams } {
+export interface Conditions {
+  where: string;
+  params: QueryParams;
+}
+
+export function spanConditions(filter: SpanFilter): Conditions {
+  const { where, params } = rowConditions("Timestamp", filter);
+  // The primary key has whole seconds.
+  return { where: `${where} AND toDateTime(Timestamp) >= toDateTime(intDiv({since:Int64}, 1000000000))`, params };
+}
+
+/** Of a table whose rows have their time in this column. */
+export function rowConditions(time: "Timestamp" | "TimeUnix", filter: SpanFilter): Conditions {
   const parts = [
     "Organization = {organization:String} AND Project = {project:String} AND Environment = {environment:String}",
-    "Timestamp >= fromUnixTimestamp64Nano({since:Int64}) AND Timestamp < fromUnixTimestamp64Nano({until:Int64})",
-    // The primary key has whole seconds.
-    "toDateTime(Timestamp) >= toDateTime(intDiv({since:Int64}, 1000000000))",
+    `${time} >= fromUnixTimestamp64Nano({since:Int64}) AND ${time} < fromUnixTimestamp64Nano({until:Int64})`,
   ];
   const params: QueryParams = {
     organization: filter.organizationId,
