@@ -27,7 +27,8 @@ interface Made {
 async function send(trace: number, service: string, spans: Made[], to = tenant): Promise<void> {
   const values = (of: Record<string, string>) =>
     Object.entries(of).map(([key, stringValue]) => ({ key, value: { stringValue } }));
-  const nanos = (ms: number) => `${BigInt(Math.round(ms * 1e6))}`;
+  // Whole milliseconds times a million in whole numbers: a double of today's nanoseconds is 256 apart from the next.
+  const nanos = (ms: number) => `${BigInt(ms) * 1_000_000n}`;
   const made = spans.map((span) => ({
     traceId: trace.toString(16).padStart(32, "0"),
     spanId: span.id.padStart(16, "0"),
