@@ -28,6 +28,16 @@ export interface CallFailure {
   data?: string;
 }
 
+/** How a request is written down without what its contract hides. */
+export interface RequestHiding {
+  /** Of path and query. */
+  url(url: string): string;
+  /** Of the value of a JSON body; a body that is no JSON is left out. */
+  body(value: unknown): unknown;
+  /** Headers that are left out, in lower case. */
+  readonly headers: readonly string[];
+}
+
 /** Nothing of it may throw, or keep the caller waiting. */
 export interface Recorder {
   /** Called within the context of the run's span. */
@@ -37,6 +47,8 @@ export interface Recorder {
    * sample, else what takes its record.
    */
   call?(procedure: string): ((recording: CallRecord) => void) | undefined;
+  /** Called within the context of a request whose contract hides something, before the request is answered. */
+  hide?(hiding: RequestHiding): void;
 }
 
 /** The most of an input or an output that is recorded, as characters of JSON; a call with more is not recorded. */

@@ -62,6 +62,9 @@ export const ATTR_CODE_FILE_PATH = "code.file.path";
 export const ATTR_CODE_LINE_NUMBER = "code.line.number";
 /** The route template that answered, for example `/orders/:id`. */
 export const ATTR_HTTP_ROUTE = "http.route";
+export const ATTR_URL_PATH = "url.path";
+/** Without its question mark. */
+export const ATTR_URL_QUERY = "url.query";
 
 export const spanNames = {
   workflow: (name: string) => `workflow ${name}`,

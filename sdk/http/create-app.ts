@@ -15,8 +15,8 @@ import type { AnyWorkflow } from "../workflows/definition.ts";
 import type { AnyEvent } from "../workflows/event.ts";
 import { type Access, type Authenticate, gateOf } from "./access.ts";
 import { setState, stateOf } from "./app-state.ts";
-import { type Control, controlGate } from "./control.ts";
 import { mountDocs } from "./docs-page.ts";
+import { hidePartsOf } from "./hidden-parts.ts";
 import { noRoute } from "./no-route.ts";
 import type { ApiInfo } from "./openapi.ts";
 import { toResponse } from "./problem.ts";
@@ -43,13 +43,16 @@ export interface AppOptions<
   authenticate?: Authenticate;
   /** Which procedures `/rpc` calls. Default: all. Those with a route of their own keep it either way. */
   rpc?: boolean | ((procedure: AnyProcedure) => boolean);
-  /** Who may start runs and look at them. Default: authenticated where there is `authenticate`, else open. */
-  runs?: Access;
+  /**
+   * Who may start runs and look at them. Default where there is `authenticate`: whoever is known starts, and sees the runs
+   * that he began; whom `control` lets act on every run sees every run. Else open.
+   */
+  runs?: RunAccess;
   /**
    * Who may cancel, pause, resume, retry and rerun runs, answer approvals and publish events. Default: whoever began a
    * run, and nobody approvals and events, where there is `authenticate`; else nobody at all.
    */
-  control?: Control;
+  control?: RunAccess;
   /** Serves POST /events/{name}. Default: false. */
   publishOverHttp?: boolean;
   /** Limit of a request's body, bytes. Default 1 MiB. Webhooks have limits of their own. */
@@ -81,7 +84,7 @@ export function createApp<const P extends readonly AnyProcedure[] = [], const W 
   const procedures = options.registry ? registry.procedures : byName("procedures", options.procedures ?? []);
   const workflows = options.registry ? registry.workflows : byName("workflows", options.workflows ?? []);
   const {
-    runs = options.authenticate ? "authenticated" : "open",
+    runs = options.authenticate ? "starter" : "open",
     control = "starter",
     maxBodyBytes: maxBytes = 1024 * 1024,
   } = options;
@@ -109,9 +112,9 @@ export function createApp<const P extends readonly AnyProcedure[] = [], const W 
   const called = [...procedures.values()].filter((one) => (typeof rpc === "function" ? rpc(one) : rpc));
   mountRpc(app, called, { gate, maxBytes });
   mountRest(app, procedures.values(), { gate, maxBytes });
-  const controlled = controlGate(gate, control, runs);
-  mountWorkflows(app, { workflows, state, gate, runs, control: controlled, maxBytes, log });
-  if (options.publishOverHttp) mountEvents(app, registry.events, { state, control: controlled, maxBytes });
+  const ofRuns = runGate(gate, { runs, control });
+  mountWorkflows(app, { workflows, state, gate: ofRuns, maxBytes, log });
+  if (options.publishOverHttp) mountEvents(app, registry.events, { state, gate: ofRuns, maxBytes });
   mountWebhooks(app, registry, procedures.values(), state.engine);
   if (options.openapi !== false) {
     const described = {
@@ -173,7 +176,11 @@ function mountWebhooks(
       });
     }
     byPath.set(trigger.path, trigger.name);
-    app.post(trigger.path, async (c) => handleWebhook(trigger, await engine(), c.req.raw));
+    const hide = hidePartsOf(trigger.payload);
+    app.post(trigger.path, async (c) => {
+      hide?.(c);
+      return handleWebhook(trigger, await engine(), c.req.raw);
+    });
   }
 }
 

@@ -8,7 +8,8 @@ import { itemOf } from "../procedures/stream.ts";
 import { placeOf } from "../registry.ts";
 import type { Gate } from "./access.ts";
 import { answersOf } from "./answer.ts";
-import { type ReadInput, routeInput, rpcInput } from "./request-input.ts";
+import { type HideParts, hidePartsOf } from "./hidden-parts.ts";
+import { placesOf, type ReadInput, routeInput, rpcInput } from "./request-input.ts";
 
 /** A route's method and path with its parameters unnamed: two with one key would answer the same requests. */
 export function keyOf({ method, path }: Pick<HttpRoute, "method" | "path">): string {
@@ -59,7 +60,9 @@ export function mountRest(
   parts: { gate: Gate; maxBytes: number },
 ): void {
   for (const { procedure, route } of restRoutes(procedures)) {
-    const handle = handlerOf(procedure, routeInput(procedure, route, parts.maxBytes), parts.gate, route.status);
+    const read = routeInput(procedure, route, parts.maxBytes);
+    const hide = hidePartsOf(procedure.input, placesOf(procedure, route));
+    const handle = handlerOf(procedure, { read, hide, gate: parts.gate }, route.status);
     app.on(route.method, route.path, handle);
   }
 }
@@ -68,7 +71,8 @@ export function mountRest(
 export function mountRpc(app: Hono, procedures: Iterable<AnyProcedure>, parts: { gate: Gate; maxBytes: number }): void {
   const handlers = new Map<string, (c: Context) => Promise<Response>>();
   for (const procedure of procedures) {
-    handlers.set(procedure.name, handlerOf(procedure, rpcInput(procedure, parts.maxBytes), parts.gate));
+    const read = rpcInput(procedure, parts.maxBytes);
+    handlers.set(procedure.name, handlerOf(procedure, { read, hide: hidePartsOf(procedure.input), gate: parts.gate }));
   }
   app.post("/rpc/:procedure", (c) => {
     const name = c.req.param("procedure");
@@ -81,10 +85,15 @@ export function mountRpc(app: Hono, procedures: Iterable<AnyProcedure>, parts: {
   });
 }
 
-function handlerOf(procedure: AnyProcedure, read: ReadInput, gate: Gate, status?: number) {
+function handlerOf(
+  procedure: AnyProcedure,
+  { read, hide, gate }: { read: ReadInput; hide: HideParts | undefined; gate: Gate },
+  status?: number,
+) {
   const answer = answersOf(procedure, status);
   const isStream = itemOf(procedure.output) !== undefined;
   return async (c: Context): Promise<Response> => {
+    hide?.(c);
     const asked = gate.principal(c);
     const principal = asked && (await asked);
     const input = await read(c);

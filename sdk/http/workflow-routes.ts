@@ -8,22 +8,20 @@ import type { Log } from "../log.ts";
 import { checkContract } from "../procedures/contract.ts";
 import type { AnyWorkflow } from "../workflows/definition.ts";
 import type { AnyEvent } from "../workflows/event.ts";
-import type { Access, Gate } from "./access.ts";
 import type { AppState } from "./app-state.ts";
-import type { ControlGate } from "./control.ts";
 import { decodeObject, decoderOf } from "./decode.ts";
+import { hidePartsOf } from "./hidden-parts.ts";
 import { toJson } from "./json.ts";
 import { toResponse } from "./problem.ts";
 import { readJson } from "./read-body.ts";
 import { runEventsAnswer } from "./run-events.ts";
+import { noRun, type RunGate } from "./run-gate.ts";
 import { withToldError } from "./told-error.ts";
 
 export interface WorkflowRouteParts {
   workflows: ReadonlyMap<string, AnyWorkflow>;
   state: AppState;
-  gate: Gate;
-  runs: Access;
-  control: ControlGate;
+  gate: RunGate;
   maxBytes: number;
   log: Log;
 }
@@ -63,14 +61,16 @@ export const runContracts = {
 const json = { "content-type": "application/json" };
 
 export function mountWorkflows(app: Hono, parts: WorkflowRouteParts): void {
-  const { state, gate, runs, control, maxBytes, log } = parts;
+  const { state, gate, maxBytes, log } = parts;
   const workflowOf = (c: Context) => find(parts.workflows, c.req.param("name") ?? "", "workflow");
   const locationOf = (workflow: AnyWorkflow, runId: string) =>
     `/workflows/${encodeURIComponent(workflow.name)}/runs/${encodeURIComponent(runId)}`;
 
+  const hiders = new Map([...parts.workflows].map(([name, { input }]) => [name, hidePartsOf(input)]));
   app.post("/workflows/:name/runs", async (c) => {
     const workflow = workflowOf(c);
-    const principal = await gate.admit(c, runs, `starting a run of workflow "${workflow.name}"`);
+    hiders.get(workflow.name)?.(c);
+    const principal = await gate.begin(c, `starting a run of workflow "${workflow.name}"`);
     const asked = await queryOf(c, runContracts.start);
     const key = c.req.header("idempotency-key");
     const runId =
@@ -99,9 +99,9 @@ export function mountWorkflows(app: Hono, parts: WorkflowRouteParts): void {
 
   app.get("/workflows/:name/runs", async (c) => {
     const workflow = workflowOf(c);
-    await gate.admit(c, runs, `looking at runs of workflow "${workflow.name}"`);
+    const seen = await gate.list(c, `looking at runs of workflow "${workflow.name}"`);
     const asked = await queryOf(c, runContracts.list);
-    const filter: RunFilter = { workflow: workflow.name, limit: asked.limit ?? 50 };
+    const filter: RunFilter = { ...seen, workflow: workflow.name, limit: asked.limit ?? 50 };
     if (asked.state) filter.state = asked.state as RunState;
     if (asked.before !== undefined) filter.before = asked.before;
     const found = await (await state.engine()).runs(filter);
@@ -114,25 +114,21 @@ export function mountWorkflows(app: Hono, parts: WorkflowRouteParts): void {
     const engine = await state.engine();
     const run = id.includes("\0") ? undefined : await engine.run(id);
     if (run?.workflow === workflow.name) return { engine, workflow, run };
-    throw new TsdevError("not_found", {
-      message: `workflow "${workflow.name}" has no run "${id}"`,
-      fix: "use the runId that its start gave",
-    });
+    throw noRun(workflow.name, id);
   };
 
   app.get("/workflows/:name/runs/:id", async (c) => {
-    await gate.admit(c, runs, "looking at a run");
-    return c.body(toJson(withToldError((await runOf(c)).run)), 200, json);
+    const { run } = await gate.look(c, "looking at a run", () => runOf(c));
+    return c.body(toJson(withToldError(run)), 200, json);
   });
 
   app.get("/workflows/:name/runs/:id/events", async (c) => {
-    await gate.admit(c, runs, "following a run");
-    const { engine, run } = await runOf(c);
+    const { engine, run } = await gate.look(c, "following a run", () => runOf(c));
     const ended = endStates.has(run.state);
     return runEventsAnswer(c, engine, run.runId, { ended, stopping: state.stopping.signal });
   });
 
-  const controlled = (c: Context, what: string) => control.admitTo(c, what, () => runOf(c));
+  const controlled = (c: Context, what: string) => gate.control(c, what, () => runOf(c));
   const bodyOf = async <S extends z.ZodType>(c: Context, contract: S): Promise<z.output<S>> =>
     checkContract(contract, await bodyIn(c, maxBytes), "the body");
 
@@ -175,7 +171,7 @@ export function mountWorkflows(app: Hono, parts: WorkflowRouteParts): void {
   });
 
   app.post("/workflows/:name/runs/:id/approvals/:node", async (c) => {
-    const principal = await control.admitOther(c, "answering an approval");
+    const principal = await gate.answer(c, "answering an approval");
     const { engine, run } = await runOf(c);
     const { approved, comment } = await bodyOf(c, runContracts.approval);
     const by = principal?.id ?? "anonymous";
@@ -192,10 +188,12 @@ export function mountWorkflows(app: Hono, parts: WorkflowRouteParts): void {
 export function mountEvents(
   app: Hono,
   events: ReadonlyMap<string, AnyEvent>,
-  { state, control, maxBytes }: Pick<WorkflowRouteParts, "state" | "control" | "maxBytes">,
+  { state, gate, maxBytes }: Pick<WorkflowRouteParts, "state" | "gate" | "maxBytes">,
 ): void {
+  const hiders = new Map([...events].map(([name, { payload }]) => [name, hidePartsOf(payload)]));
   app.post("/events/:name", async (c) => {
-    await control.admitOther(c, "publishing an event");
+    hiders.get(c.req.param("name"))?.(c);
+    await gate.answer(c, "publishing an event");
     const event = find(events, c.req.param("name"), "event");
     const body = await bodyIn(c, maxBytes);
     const decode = decoderOf(event.payload, "json");

@@ -107,10 +107,26 @@ test("objects that were made from others hide the same", () => {
   expect(redact(Base.pick({ s: true }), { s: "x" })).toEqual({ s: hidden });
 });
 
-test("what is absent stays absent, and what does not fit its contract is kept unless it is the sensitive place", () => {
+test("what is absent stays absent, and what is of another kind than what hides something in it is hidden whole", () => {
   const schema = z.object({ s: secret.nullish(), list: z.array(z.object({ s: secret })) });
-  expect(redact(schema, { s: null, list: "no list" })).toEqual({ s: null, list: "no list" });
-  expect(redact(schema, { s: { deep: "x" }, list: [7] })).toEqual({ s: hidden, list: [7] });
+  expect(redact(schema, { s: null, list: "no list" })).toEqual({ s: null, list: hidden });
+  expect(redact(schema, { s: { deep: "x" }, list: [7] })).toEqual({ s: hidden, list: [hidden] });
+});
+
+test("of a union the options of another kind hide nothing", () => {
+  const one = z.object({ s: secret, a: z.string() });
+  const schema = z.object({ of: z.union([z.array(one), one, z.string()]) });
+  expect(redact(schema, { of: { s: "x", a: "a" } })).toEqual({ of: { s: hidden, a: "a" } });
+  expect(redact(schema, { of: [{ s: "x", a: "a" }] })).toEqual({ of: [{ s: hidden, a: "a" }] });
+  expect(redact(schema, { of: "plain" })).toEqual({ of: "plain" });
+});
+
+test("maps and sets hide the same where they are lists, as JSON brings them", () => {
+  const schema = z.object({ map: z.map(z.string(), secret), set: z.set(z.object({ s: secret })) });
+  expect(redact(schema, { map: [["a", "x"]], set: [{ s: "x" }] })).toEqual({
+    map: [["a", hidden]],
+    set: [{ s: hidden }],
+  });
 });
 
 test("a value in which nothing is sensitive is not copied", () => {

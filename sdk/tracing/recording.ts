@@ -138,15 +138,36 @@ function sorted(value: unknown): unknown {
   );
 }
 
-/** A body as a recording keeps it: redacted, capped, text where it is UTF-8. */
-export function recordedBody(contentType: string | undefined, bytes: Uint8Array, truncated: boolean): RecordedBody {
+/**
+ * A body as a recording keeps it: redacted, capped, text where it is UTF-8. `hide` takes out of its value what a contract
+ * hides; a body of which that cannot be told is left out, and counts as truncated.
+ */
+export function recordedBody(
+  contentType: string | undefined,
+  bytes: Uint8Array,
+  truncated: boolean,
+  hide?: (value: unknown) => unknown,
+): RecordedBody {
   const cut = truncated || bytes.byteLength > bodyLimit;
+  if (hide && (cut || bytes.byteLength > 0)) return hiddenBody(bytes, cut, hide);
   const head = bytes.byteLength > bodyLimit ? bytes.subarray(0, bodyLimit) : bytes;
   if (!isUtf8(head) && !(cut && isUtf8(wholeCharacters(head)))) {
     return { text: Buffer.from(head).toString("base64"), base64: true, truncated: cut };
   }
   const text = Buffer.from(wholeCharacters(head)).toString("utf8");
   return { text: redactBody(contentType ?? "", text, cut), base64: false, truncated: cut };
+}
+
+function hiddenBody(bytes: Uint8Array, cut: boolean, hide: (value: unknown) => unknown): RecordedBody {
+  if (!cut && isUtf8(bytes)) {
+    try {
+      const value: unknown = JSON.parse(Buffer.from(bytes).toString("utf8"));
+      return { text: JSON.stringify(redactValue(hide(value))), base64: false, truncated: false };
+    } catch {
+      // No JSON: where in it the contract's parts stand is not known.
+    }
+  }
+  return { text: "", base64: false, truncated: true };
 }
 
 // A cut may fall within a character of up to four bytes.

@@ -2,7 +2,7 @@
 import type http from "node:http";
 import { type Span, TraceFlags, trace } from "@opentelemetry/api";
 import { ATTR_HTTP_ROUTE } from "@opentelemetry/semantic-conventions";
-import type { CallRecord } from "../recorder.ts";
+import type { CallRecord, RequestHiding } from "../recorder.ts";
 import { tapIncoming } from "./body-tap.ts";
 import { bodyLimit, type Recording, recordedBody, recordedRequestHeaders } from "./recording.ts";
 import { CallRecorder, knowRequest } from "./recording-calls.ts";
@@ -19,7 +19,11 @@ export type PendingRecording = () => Recording | undefined;
 export interface RunRecorder {
   run(run: { workflow: string; runId: string; input: unknown; output: unknown; failed: boolean }): void;
   call(procedure: string): ((record: CallRecord) => void) | undefined;
+  hide(hiding: RequestHiding): void;
 }
+
+/** What contracts hide of requests, by the mark of their scope. */
+const hidings = new WeakMap<object, RequestHiding>();
 
 const excludedScope: RequestScope = { id: undefined, recorded: undefined, determinism: undefined };
 
@@ -46,14 +50,19 @@ export class RequestRecorder implements RunRecorder {
     const method = request.method ?? "GET";
     if (!this.#sampler.take(`${method} ${template}`, Date.now())) return undefined;
     const { traceId, spanId } = span.spanContext();
-    this.#watch(request, response, span, { method, path, template });
     const recorded = { traceId, spanId };
+    this.#watch(request, response, span, { method, path, template, recorded });
     knowRequest(recorded, span);
     return { id: undefined, recorded, determinism: undefined };
   }
 
   call(procedure: string): ((record: CallRecord) => void) | undefined {
     return this.#calls.take(procedure);
+  }
+
+  hide(hiding: RequestHiding): void {
+    const recorded = currentScope()?.recorded;
+    if (recorded) hidings.set(recorded, hiding);
   }
 
   run(run: { workflow: string; runId: string; input: unknown; output: unknown; failed: boolean }): void {
@@ -90,7 +99,7 @@ export class RequestRecorder implements RunRecorder {
     request: http.IncomingMessage,
     response: http.ServerResponse,
     span: Span,
-    known: { method: string; path: string; template: string },
+    known: { method: string; path: string; template: string; recorded: object },
   ): void {
     const time = Date.now();
     const started = performance.now();
@@ -105,6 +114,8 @@ export class RequestRecorder implements RunRecorder {
         const named = (span as Partial<RecordedSpan>).attributes?.[ATTR_HTTP_ROUTE];
         const route = typeof named === "string" ? named : known.template;
         if (isExcluded(this.#exclude, route)) return undefined;
+        const hiding = hidings.get(known.recorded);
+        for (const name of hiding?.headers ?? []) delete headers[name];
         return {
           kind: "request",
           traceId,
@@ -112,10 +123,10 @@ export class RequestRecorder implements RunRecorder {
           time,
           durationMs,
           method: known.method,
-          path: redactUrl(known.path),
+          path: redactUrl(hiding ? hiding.url(known.path) : known.path),
           route,
           headers,
-          body: recordedBody(contentType, body.bytes, body.truncated),
+          body: recordedBody(contentType, body.bytes, body.truncated, hiding?.body),
           status,
         };
       });
