@@ -81,6 +81,8 @@ export interface RunFilter {
   workflow?: string;
   state?: RunState;
   originName?: string;
+  /** Only runs that the principal with this id began. */
+  startedBy?: string;
   /** Newest first, at most so many. Default 50, at most 500. */
   limit?: number;
   /** Only runs that began before this one. */

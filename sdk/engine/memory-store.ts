@@ -85,7 +85,7 @@ export class MemoryStore implements RunStore {
     return entry && viewOf(entry);
   }
 
-  async list({ workflow, state, originName, limit = 50, before }: RunFilter): Promise<StoredRun[]> {
+  async list({ workflow, state, originName, startedBy, limit = 50, before }: RunFilter): Promise<StoredRun[]> {
     const found: StoredRun[] = [];
     let past = before === undefined;
     for (const entry of [...this.#entries.values()].reverse()) {
@@ -93,7 +93,8 @@ export class MemoryStore implements RunStore {
       const fits =
         (workflow === undefined || run.workflow === workflow) &&
         (state === undefined || run.state === state) &&
-        (originName === undefined || run.origin.name === originName);
+        (originName === undefined || run.origin.name === originName) &&
+        (startedBy === undefined || run.principal?.id === startedBy);
       if (past && fits) found.push(viewOf(entry));
       if (run.id === before) past = true;
       if (found.length >= limit) break;

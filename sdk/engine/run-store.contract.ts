@@ -289,11 +289,15 @@ export function runStoreContract(open: (leaseMs: number) => Promise<RunStore>): 
     expect(await a.cursor(name)).toBe("2");
   });
 
-  test("runs are listed newest first, by state and in pages", async () => {
+  test("runs are listed newest first, by state, by who began them and in pages", async () => {
     const store = await open(60_000);
     const workflow = unique();
     const ids = Array.from({ length: 5 }, unique);
-    for (const id of ids) await store.begin(newRun(id, { workflow, origin: { kind: "cron", name: workflow } }), take);
+    const origin = { kind: "cron", name: workflow } as const;
+    const starters = ["ada", "bob", "ada", null, "ada"].map((id) => id && { id: id + workflow });
+    for (const [at, id] of ids.entries()) {
+      await store.begin(newRun(id, { workflow, origin, principal: starters[at] || null }), take);
+    }
     await store.change(
       { runId: ids[0]!, epoch: 1 },
       { state: "done", output: {}, rows: [{ seq: 2, type: "run.done", node: null }] },
@@ -303,5 +307,8 @@ export function runStoreContract(open: (leaseMs: number) => Promise<RunStore>): 
     expect(await list({ workflow, limit: 2 })).toEqual(newest.slice(0, 2));
     expect(await list({ originName: workflow, before: newest[1]! })).toEqual(newest.slice(2));
     expect(await list({ workflow, state: "done" })).toEqual([ids[0]]);
+    const adas = [ids[4], ids[2], ids[0]];
+    expect(await list({ startedBy: `ada${workflow}` })).toEqual(adas);
+    expect(await list({ startedBy: `ada${workflow}`, before: ids[4]! })).toEqual(adas.slice(1));
   });
 }

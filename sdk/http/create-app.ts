@@ -13,7 +13,7 @@ import { handleWebhook } from "../triggers/handle-webhook.ts";
 import type { AnyTrigger } from "../triggers/trigger.ts";
 import type { AnyWorkflow } from "../workflows/definition.ts";
 import type { AnyEvent } from "../workflows/event.ts";
-import { type Access, type Authenticate, gateOf } from "./access.ts";
+import { type Authenticate, gateOf } from "./access.ts";
 import { setState, stateOf } from "./app-state.ts";
 import { mountDocs } from "./docs-page.ts";
 import { hidePartsOf } from "./hidden-parts.ts";
@@ -22,6 +22,7 @@ import type { ApiInfo } from "./openapi.ts";
 import { toResponse } from "./problem.ts";
 import { keyOf, mountRest, mountRpc, ownPaths, restRoutes } from "./procedure-routes.ts";
 import { nameRoute } from "./route-name.ts";
+import { type RunAccess, runGate } from "./run-gate.ts";
 import { mountEvents, mountWorkflows } from "./workflow-routes.ts";
 
 export interface AppOptions<

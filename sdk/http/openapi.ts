@@ -3,12 +3,11 @@ import type { AnyProcedure } from "../procedures/procedure.ts";
 import type { AnyTrigger } from "../triggers/trigger.ts";
 import type { AnyWorkflow } from "../workflows/definition.ts";
 import type { AnyEvent } from "../workflows/event.ts";
-import type { Access } from "./access.ts";
-import type { Control } from "./control.ts";
 import { type JsonSchema, Schemas } from "./json-schema.ts";
 import { operationOf, type PathItem, problemResponses } from "./openapi-procedure.ts";
 import { eventPaths, webhookItems, workflowPaths } from "./openapi-workflow.ts";
 import { restRoutes } from "./procedure-routes.ts";
+import type { RunAccess } from "./run-gate.ts";
 
 /** What the document says of the app as a whole. */
 export interface ApiInfo {
@@ -34,8 +33,8 @@ export interface Described {
   events: readonly AnyEvent[];
   triggers: readonly AnyTrigger[];
   authenticates: boolean;
-  runs: Access;
-  control: Control;
+  runs: RunAccess;
+  control: RunAccess;
   info: ApiInfo;
 }
 
@@ -43,7 +42,7 @@ export function openApiDocument(app: Described): JsonSchema {
   const { info } = app;
   const schemas = new Schemas();
   const paths: Record<string, PathItem> = {};
-  const security = (access: Control | boolean) => {
+  const security = (access: RunAccess | boolean) => {
     if (access === true || (access !== false && access !== "open")) return [{ caller: [] }];
     // Who is known is told to the handler, and who is not is let in.
     return app.authenticates ? [{}, { caller: [] }] : [];

@@ -1,4 +1,4 @@
-// Control: a run is its starter's to control and of whom the app names, and who may not look learns of none.
+// The gate of runs: a run is its starter's to see and control and of whom the app names, and who may not look learns of none.
 import { afterAll, expect, test } from "vitest";
 import { z } from "zod";
 import { openEngine } from "../engine/open-engine.ts";
@@ -30,11 +30,17 @@ function appWith(options: Pick<AppOptions, "control" | "runs"> & { known?: boole
         }
       : {}),
   });
-  return async (who: string, path: string, body: object = {}) => {
+  const send = async (who: string, path: string, init: RequestInit) => {
     const headers = { "content-type": "application/json", ...(who === "" ? {} : { authorization: who }) };
-    const response = await app.request(path, { method: "POST", headers, body: JSON.stringify(body) });
-    return { status: response.status, body: (await response.json()) as { code?: string; fix?: string } };
+    const response = await app.request(path, { headers, ...init });
+    const streams = response.headers.get("content-type") === "text/event-stream";
+    const body = (streams ? {} : await response.json()) as { code?: string; fix?: string };
+    if (streams) await response.body?.cancel();
+    return { status: response.status, body };
   };
+  const post = (who: string, path: string, body: object = {}) =>
+    send(who, path, { method: "POST", body: JSON.stringify(body) });
+  return Object.assign(post, { get: (who: string, path: string) => send(who, path, {}) });
 }
 
 async function begin(ask: ReturnType<typeof appWith>, who: string): Promise<string> {
@@ -59,6 +65,38 @@ test("where the app knows its callers a run is controlled by whoever began it an
   expect((await ask("ada", `${run}/pause`)).status).toBe(202);
   expect((await ask("ada", `${run}/resume`)).status).toBe(202);
   expect((await ask("ada", `${run}/cancel`)).status).toBe(202);
+});
+
+test("a run is seen by whoever began it and by whom control lets act on every run, and to others there is none", async () => {
+  const app = appWith({ control: { roles: ["boss"], starter: true } });
+  const run = await begin(app, "ada");
+  const none = "/workflows/review/runs/none";
+  const look = app.get;
+  for (const path of [run, `${run}/events`]) {
+    expect((await look("", path)).status, path).toBe(401);
+    const told = await look("bob", path);
+    expect(told, path).toMatchObject({ status: 404, body: { code: "not_found" } });
+    expect(JSON.stringify(told).replaceAll(run.split("/").at(-1)!, "none"), path).toBe(
+      JSON.stringify(await look("bob", path.replace(run, none))),
+    );
+  }
+  const listed = async (who: string) =>
+    (await look(who, "/workflows/review/runs")).body as unknown as { runs: { runId: string; startedBy?: string }[] };
+  expect((await look("ada", run)).status).toBe(200);
+  expect((await look("kim boss", run)).status).toBe(200);
+  expect((await listed("bob")).runs).toEqual([]);
+  expect(new Set((await listed("ada")).runs.map(({ startedBy }) => startedBy))).toEqual(new Set(["ada"]));
+  expect((await listed("kim boss")).runs.map(({ runId }) => runId)).toContain(run.split("/").at(-1));
+});
+
+test("an app may let everybody who is known see every run, or a role", async () => {
+  const run = await begin(appWith({}), "ada");
+  const status = async (runs: AppOptions["runs"], who: string) => (await appWith({ runs: runs! }).get(who, run)).status;
+  expect(await status("authenticated", "bob")).toBe(200);
+  expect(await status({ roles: ["auditor"], starter: true }, "ada")).toBe(200);
+  expect(await status({ roles: ["auditor"], starter: true }, "bob")).toBe(404);
+  expect(await status({ roles: ["auditor"], starter: true }, "eve auditor")).toBe(200);
+  expect(await status({ roles: ["auditor"] }, "ada")).toBe(403);
 });
 
 test("nobody answers approvals and publishes events until the app says who, the starter least of all", async () => {
