@@ -24,6 +24,7 @@ export async function runPage(page: string, env: Record<string, string> = {}): P
       "@tsdev/sdk/dev": "dev/index.ts",
       "@tsdev/sdk/integration": "integration/index.ts",
       "@tsdev/sdk/introspection": "introspection/index.ts",
+      "@tsdev/sdk/register": "register.ts",
     };
     let source = program;
     for (const [name, entry] of Object.entries(entries))
