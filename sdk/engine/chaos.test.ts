@@ -15,7 +15,18 @@ const seeds = Number(process.env.CHAOS_SEEDS ?? 1);
 const runs = Number(process.env.CHAOS_RUNS ?? 100);
 const workerCount = 4;
 const dayMs = 86_400_000;
-const names = ["sleeps", "naps", "pays", "asks", "calls", "undoes", "once", "lists"] as const;
+const names = [
+  "sleeps",
+  "naps",
+  "pays",
+  "asks",
+  "calls",
+  "undoes",
+  "once",
+  "lists",
+  "backsOff",
+  "backsOffBeside",
+] as const;
 
 /** A linear congruential generator (Numerical Recipes): the same seed, the same decisions. */
 function randomOf(seed: number): () => number {
@@ -97,6 +108,8 @@ async function act(engine: Engine, { id, state }: { id: string; state: string })
     }
     if (state === "paused") await engine.resume(id);
     else if (id.startsWith("naps") && state === "running") await engine.pause(id);
+    // Also between two attempts.
+    else if (id.startsWith("backsOff-") && Number(id.slice(9)) % 3 === 0) await engine.pause(id);
   } catch (error) {
     // Somebody was quicker, or the database is away.
     expect((error as { code?: string }).code).not.toBe("not_found");
@@ -123,6 +136,21 @@ async function check(pool: pg.Pool): Promise<void> {
   ).toEqual([]);
   expect(await rowsOf("SELECT run_id, node FROM effects GROUP BY 1, 2 HAVING count(DISTINCT key) > 1")).toEqual([]);
   expect(await rowsOf("SELECT run_id FROM effects WHERE node = 'onlyOnce' GROUP BY 1 HAVING count(*) > 1")).toEqual([]);
+  // Attempts are counted on over every takeover, and none is made before its time. A clock may be some milliseconds off.
+  const failures = "SELECT *, (data ->> 'attempt')::int AS attempt FROM tsdev.journal WHERE type = 'attempt.failed'";
+  const flaky = `SELECT * FROM (${failures}) a WHERE node = 'flaky'`;
+  expect(
+    await rowsOf(
+      `SELECT run_id, node FROM (${failures}) a GROUP BY 1, 2
+       HAVING count(*) <> max(attempt) OR count(DISTINCT attempt) <> count(*) OR (node = 'flaky' AND count(*) < 2)`,
+    ),
+  ).toEqual([]);
+  expect(
+    await rowsOf(
+      `SELECT a.run_id, a.attempt FROM (${flaky}) a JOIN (${flaky}) b ON b.run_id = a.run_id AND b.attempt = a.attempt + 1
+        WHERE b.at < (a.data ->> 'nextAt')::timestamptz - interval '20 ms'`,
+    ),
+  ).toEqual([]);
   // A step runs once more at most for each time its run was taken over, or its attempt failed.
   const again =
     "SELECT count(*) FROM tsdev.journal j WHERE j.run_id = e.run_id AND j.type IN ('run.resumed', 'attempt.failed')";

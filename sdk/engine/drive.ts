@@ -280,6 +280,16 @@ export class Drive {
     }
   }
 
+  /** Waits until `wakeAt`, by the store's clock. */
+  async waitForTimer(node: string, wakeAt: Date, group: Group | undefined): Promise<void> {
+    await this.waitUntil({ kind: "timer", node, wakeAt }, wakeAt, group, async () => undefined);
+  }
+
+  /** True when a wait until then is one that the run is given up for, if it has nothing else to do. */
+  isLong(until: Date): boolean {
+    return until.getTime() - this.store.now().getTime() >= shortMs;
+  }
+
   /** Waits without giving the run up, until it is stopped. */
   async sleep(ms: number, group: Group | undefined): Promise<void> {
     const end = performance.now() + ms;

@@ -40,8 +40,10 @@ export interface Leaf {
   readonly path: string;
   readonly place: Place;
   readonly policies: EffectivePolicies;
-  /** Attempts that failed in an earlier worker's hands. */
+  /** Attempts that failed when the run was taken up before. */
   readonly failedAttempts: number;
+  /** Ends the span of the node, which goes on elsewhere. */
+  readonly putDown?: () => void;
 }
 
 export async function runAttempts(
@@ -51,8 +53,8 @@ export async function runAttempts(
   signal: AbortSignal,
   scope: RunScope,
 ): Promise<unknown> {
-  const { drive, code, path, place, policies } = leaf;
-  const retries = policies.none ? undefined : policies.retries();
+  const { drive, code, path, policies } = leaf;
+  const retries = policies.none ? undefined : policies.retries(leaf.failedAttempts > 0);
   for (let number = leaf.failedAttempts + 1; ; number++) {
     tally.attempts = number;
     let began: NodeJS.Timeout | undefined;
@@ -62,7 +64,7 @@ export async function runAttempts(
     const held = policies.hasCache ? undefined : drive.held();
     if (held) await held;
     const span = drive.traced ? startAttempt(leaf, number, input, scope) : undefined;
-    let waitMs: number;
+    let nextAt: Date;
     try {
       return await (span
         ? withSpan(span, () => attempt(leaf, number, input, signal))
@@ -72,18 +74,31 @@ export async function runAttempts(
       const next = retries?.after(error, number, signal);
       const again = next?.again ?? false;
       if (span) failAttempt(span, error, again, next?.exhausted ?? shouldRetry(undefined, error), next?.waitMs);
+      const nextInMs = again ? Math.round(next!.waitMs) : null;
+      nextAt = new Date(drive.store.now().getTime() + (nextInMs ?? 0));
       await note(leaf, {
         type: "attempt.failed",
         node: path,
-        data: { attempt: number, error: shapeOf(error), nextInMs: again ? Math.round(next!.waitMs) : null },
+        data: { attempt: number, error: shapeOf(error), nextInMs, nextAt: again ? nextAt : null },
       });
       if (!again) throw error;
-      waitMs = next!.waitMs;
     } finally {
       span?.end();
       clearTimeout(began);
     }
-    await (policies.hasCache ? sleep(waitMs, undefined, { signal }) : drive.sleep(waitMs, place.group));
+    await backOff(leaf, nextAt, signal);
+  }
+}
+
+/** Until `nextAt`. A run that has nothing else to do is put down if that is long; whoever takes it up goes on from there. */
+async function backOff({ drive, path, place, policies, putDown }: Leaf, nextAt: Date, signal: AbortSignal) {
+  if (policies.hasCache) {
+    // Other runs may wait for the same output, so that this one cannot be left.
+    const leftMs = Math.max(0, nextAt.getTime() - drive.store.now().getTime());
+    await sleep(leftMs, undefined, { signal });
+  } else {
+    if (putDown && drive.isLong(nextAt)) void drive.givenUp.then(putDown);
+    await drive.waitForTimer(path, nextAt, place.group);
   }
 }
 

@@ -64,14 +64,26 @@ async function runLeaf(
   if (past?.inFlight && code.procedure?.idempotent === false) await drive.failNode(path, interrupted(drive, path));
   const policies = policiesOf(drive, node, around, code);
   const failedAttempts = past?.failedAttempts ?? 0;
+  // Its worker died between the last attempt's row and the node's. An output of the cache may still be served.
+  if (past?.lastError && !policies.hasCache) {
+    await nodeFailed(drive, path, failedAttempts, new TsdevError(past.lastError.code, past.lastError));
+  }
+  if (past?.nextAt) await drive.waitForTimer(path, past.nextAt, place.group);
   const leaf: Leaf = { drive, node, around, code, path, place, policies, failedAttempts };
   if (!drive.traced) return finishLeaf(leaf, scope, into, undefined, undefined);
   return inSpan(spanNames.step(node.id), attributesOf(leaf), async (span) => {
     const reads = new Set<string>();
+    const noteReads = () => span.setAttribute(ATTR_NODE_READS, JSON.stringify([...reads]));
+    // One that has finished meanwhile does not record any more.
+    const putDown = () => {
+      if (!span.isRecording()) return;
+      noteReads();
+      span.end();
+    };
     try {
-      await finishLeaf(leaf, scope, into, reads, span);
+      await finishLeaf({ ...leaf, putDown }, scope, into, reads, span);
     } finally {
-      span.setAttribute(ATTR_NODE_READS, JSON.stringify([...reads]));
+      noteReads();
     }
   });
 }
@@ -122,7 +134,8 @@ async function runUnder(
   const asked = { input, principal: drive.run.principal ?? undefined, signal: drive.signal };
   await policies.authorize(asked);
   const { output, result } = await policies.cached(asked, async (signal) => {
-    const waitMs = await policies.reserve({ ...asked, signal });
+    // Once for all attempts.
+    const waitMs = leaf.failedAttempts > 0 ? 0 : await policies.reserve({ ...asked, signal });
     if (waitMs > 0) await (policies.hasCache ? sleep(waitMs, undefined, { signal }) : drive.sleep(waitMs, place.group));
     return runAttempts(leaf, input, tally, signal, scope);
   });

@@ -65,7 +65,7 @@ export function executeSleep(drive: Drive, node: SleepIr, scope: RunScope, place
       }
       await drive.append({ type: "timer.set", node: path, data: { wakeAt } });
     }
-    await drive.waitUntil({ kind: "timer", node: path, wakeAt }, wakeAt, place.group, async () => undefined);
+    await drive.waitForTimer(path, wakeAt, place.group);
   });
 }
 
@@ -77,7 +77,7 @@ function dateOf(value: unknown): Date {
 /** The pause between two rounds, told by the path of the first of them. */
 export async function pause(drive: Drive, path: string, ms: number, place: Place): Promise<void> {
   const wakeAt = await untilOf(drive, path, drive.history?.of(path), ms);
-  await drive.waitUntil({ kind: "timer", node: path, wakeAt }, wakeAt, place.group, async () => undefined);
+  await drive.waitForTimer(path, wakeAt, place.group);
 }
 
 /** True when the pause is over. */

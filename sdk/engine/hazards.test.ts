@@ -128,6 +128,40 @@ describe("a worker that is killed", () => {
     expect(await counts(runId)).toEqual({ before: 1, after: 1 });
   });
 
+  test.each([
+    ["is put down between two attempts", "backsOff", "flaky", {}],
+    ["waits in its place between two attempts", "backsOffShortly", "busy", {}],
+    ["has failed an attempt and is not put down yet", "backsOffBeside", "flaky", { HANG_AT: "beside" }],
+  ] as const)("while its run %s: another makes the next one when it is due", async (_when, name, node, env) => {
+    const runId = `kill-${name}`;
+    const failed = async (attempt: number) => {
+      const text = "SELECT FROM tsdev.journal WHERE run_id = $1 AND data ->> 'attempt' = $2";
+      return (await pool.query(text, [runId, String(attempt)])).rowCount;
+    };
+    const first = await start(name, runId, env);
+    await until(() => failed(1));
+    if (name === "backsOff") await inState(runId, "waiting");
+    if (name === "backsOffBeside") await ran(runId, "beside");
+    await kill(first);
+    const second = await work(env);
+    await until(() => failed(2));
+    await kill(second);
+    const third = await work();
+    await inState(runId, "done");
+    await kill(third);
+    expect(await counts(runId)).toMatchObject({ before: 1, [node]: 3, after: 1 });
+    const { rows } = await pool.query("SELECT DISTINCT key FROM effects WHERE run_id = $1 AND node = $2", [
+      runId,
+      node,
+    ]);
+    expect(rows).toHaveLength(1);
+    const events = (await follow(runId)).filter((one) => "node" in one && one.node === node);
+    expect(events).toMatchObject([{ attempt: 1 }, { attempt: 2 }, { type: "step.finished", attempts: 3 }]);
+    for (const [index, one] of events.entries()) {
+      if (one.type === "attempt.failed") expect(events[index + 1]!.at.getTime()).toBeGreaterThan(one.nextAt!.getTime());
+    }
+  });
+
   test("while its run waits for an event: one that comes while nobody works is taken when somebody does", async () => {
     await startAndKill("pays", "kill-pays", () => inState("kill-pays", "waiting"));
     await Promise.all(

@@ -16,6 +16,10 @@ export interface Past {
   /** An attempt began and nothing was heard of it. */
   inFlight?: boolean;
   failedAttempts?: number;
+  /** After the newest failed attempt: when the next is due. */
+  nextAt?: Date;
+  /** What the last attempt failed with, where the node has not failed yet. */
+  lastError?: ErrorShape;
   /** when, match: the branch. repeat's round: `again` or `over`. each's item: `failed`. A wait: `timeout`. */
   taken?: string;
   /** each: the items. each's failed item: its error. */
@@ -126,10 +130,13 @@ export class History {
       case "attempt.failed":
         past.inFlight = false;
         past.failedAttempts = data.attempt as number;
+        if (data.nextAt) past.nextAt = new Date(data.nextAt as string);
+        if (data.nextInMs === null) past.lastError = data.error as ErrorShape;
         break;
       case "step.failed":
         past.inFlight = false;
         past.failed = data.error as ErrorShape;
+        delete past.lastError;
         break;
       case "step.compensated":
         past.compensated = true;
@@ -174,7 +181,8 @@ export class History {
       if (forgotten(path)) {
         this.#past.delete(path);
         if (from === null && past.output) this.#failedAround.set(path, (this.#failedAround.get(path) ?? 0) + 1);
-      } else if (past.inFlight) past.inFlight = false;
+      } else if (past.lastError) this.#past.delete(path);
+      else if (past.inFlight) past.inFlight = false;
     }
   }
 }

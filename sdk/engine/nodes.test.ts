@@ -709,7 +709,14 @@ describe.each(["memory", "postgres"] as const)("%s", (kind) => {
     await engine.execute(w, { id: "a" }, { runId });
     expect(await eventsOf(runId)).toMatchObject([
       { type: "run.started", workflow: "slow" },
-      { type: "attempt.failed", node: "slow", attempt: 1, nextInMs: 1, error: { message: "away" } },
+      {
+        type: "attempt.failed",
+        node: "slow",
+        attempt: 1,
+        nextInMs: 1,
+        nextAt: expect.any(Date),
+        error: { message: "away" },
+      },
       { type: "step.started", node: "slow" },
       { type: "step.finished", node: "slow", attempts: 2 },
       { type: "run.done" },

@@ -32,6 +32,8 @@ export type RunEvent = Base &
         readonly error: ErrorShape;
         /** Null when it was the last. */
         readonly nextInMs: number | null;
+        /** When the next attempt is due, whoever makes it; null when this was the last. */
+        readonly nextAt: Date | null;
       }
     | { readonly type: "step.failed"; readonly node: string; readonly error: ErrorShape }
     | { readonly type: "step.compensated"; readonly node: string }
@@ -55,6 +57,7 @@ export function eventOf(row: {
   const { runId, seq, at, type, node, data } = row;
   const event: Record<string, unknown> = { runId, seq, at, type, ...(node === null ? {} : { node }), ...data };
   if (type === "timer.set") event.wakeAt = new Date(data.wakeAt as string);
+  if (type === "attempt.failed") event.nextAt = data.nextAt ? new Date(data.nextAt as string) : null;
   if (type === "run.waiting") event.waits = (data.waits as Wait[]).map(reviveWait);
   return event as unknown as RunEvent;
 }

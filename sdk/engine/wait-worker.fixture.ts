@@ -14,13 +14,22 @@ const pool = new pg.Pool({ connectionString: databaseUrl, max: 2 });
 pool.on("error", () => {});
 const Id = z.object({ id: z.string() });
 
-function effect<const N extends string>(name: N, idempotent?: boolean) {
+interface More {
+  readonly idempotent?: boolean;
+  readonly retryMs?: number;
+  /** So many attempts fail. */
+  readonly fails?: number;
+}
+
+function effect<const N extends string>(name: N, { idempotent, retryMs, fails = 0 }: More = {}) {
+  // For a database that restarts.
+  const waits =
+    retryMs === undefined ? { initialMs: 50, maxMs: 500 } : { backoff: "fixed" as const, initialMs: retryMs };
   return procedure({
     name,
     input: Id,
     output: z.object({ [name]: z.boolean() } as Record<N, z.ZodBoolean>),
-    // For a database that restarts.
-    policies: { retry: { maxAttempts: 20, initialMs: 50, maxMs: 500 } },
+    policies: { retry: { maxAttempts: 20, ...waits } },
     ...(idempotent === undefined ? {} : { idempotent }),
     handler: async (_input, ctx) => {
       const place = ctx.node === name || ctx.node?.endsWith(`/${name}`) ? ctx.node : `${ctx.node} ${name}`;
@@ -37,6 +46,7 @@ function effect<const N extends string>(name: N, idempotent?: boolean) {
         );
       if (process.env.CRASH_AT === name) process.kill(process.pid, "SIGKILL");
       if (process.env.HANG_AT === name) await new Promise(() => {});
+      if (ctx.attempt <= fails) throw Object.assign(new Error("busy"), { retryable: true });
       if (name === "fail") throw new Error("no stock");
       return { [name]: true } as never;
     },
@@ -52,7 +62,9 @@ export const paid = event({
 const before = effect("before");
 const after = effect("after");
 const undoFirst = effect("undoFirst");
-const onlyOnce = effect("onlyOnce", false);
+const onlyOnce = effect("onlyOnce", { idempotent: false });
+/** Long enough that the run is put down in between. */
+const flaky = effect("flaky", { retryMs: 1_200, fails: 2 });
 const child = workflow("child").input(Id).step(effect("inside")).approve("ask");
 
 export const workflows = {
@@ -78,6 +90,17 @@ export const workflows = {
     .step(before)
     .compensate(undoFirst, { with: ({ id }) => ({ id }) })
     .step(onlyOnce),
+  backsOff: workflow("backs-off").input(Id).step(before).step(flaky).step(after),
+  backsOffBeside: workflow("backs-off-beside")
+    .input(Id)
+    .step(before)
+    .parallel([flaky, effect("beside")])
+    .step(after),
+  backsOffShortly: workflow("backs-off-shortly")
+    .input(Id)
+    .step(before)
+    .step(effect("busy", { retryMs: 600, fails: 2 }))
+    .step(after),
   poison: workflow("poison").input(Id).step(before).step(effect("crash")),
   lists: workflow("lists")
     .input(Id)

@@ -75,8 +75,8 @@ export interface EffectivePolicies {
   admit(call: PolicyCall): Promise<void>;
   /** Takes the next place within the rate limit and answers after how many milliseconds the call may begin. */
   reserve(call: PolicyCall): Promise<number>;
-  /** Of one call; it is counted into the budget. */
-  retries(): Retries;
+  /** Of one call; it is counted into the budget, unless it is `carriedOn` after attempts that failed. */
+  retries(carriedOn?: boolean): Retries;
   /** One attempt. Throws `circuit_open`, `timeout`, what the signal was aborted with, or what `attempt` throws. */
   guarded<T>(signal: AbortSignal, attempt: (signal: AbortSignal) => Promise<T>): Promise<T>;
 }
@@ -260,9 +260,9 @@ class Policies implements EffectivePolicies {
     return rateLimit ? rateLimit.limiter.reserve(await rateLimit.key(call)) : 0;
   }
 
-  retries(): Retries {
+  retries(carriedOn = false): Retries {
     const { retry } = this.parts;
-    return new Retries(retry?.options, retry?.budget);
+    return new Retries(retry?.options, retry?.budget, carriedOn);
   }
 
   guarded<T>(signal: AbortSignal, attempt: (signal: AbortSignal) => Promise<T>): Promise<T> {

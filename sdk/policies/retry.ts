@@ -23,10 +23,11 @@ export class Retries {
   readonly #budget: RetryBudget | undefined;
   #backoff: (() => number) | undefined;
 
-  constructor(retry: RetryIr | undefined, budget: RetryBudget | undefined) {
+  /** `carriedOn`: the call was counted when it began. */
+  constructor(retry: RetryIr | undefined, budget: RetryBudget | undefined, carriedOn = false) {
     this.#retry = retry;
     this.#budget = budget;
-    budget?.call();
+    if (!carriedOn) budget?.call();
   }
 
   /** `attempt` is the number of the one that failed, from 1. Spends of the budget when it says that there is another. */
