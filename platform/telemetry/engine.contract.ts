@@ -9,6 +9,7 @@ import { RowBinary } from "./ingest/row-binary.ts";
 import { encodeProtobufSpans } from "./ingest/spans-protobuf.ts";
 import { columns, type IngestTable, ingestTables, liveBounds } from "./ingest/tables.ts";
 import { migrateTelemetry, migrations } from "./migrate.ts";
+import { mergeSettings } from "./schema/statements.ts";
 import { telemetryTables, traces } from "./schema/telemetry-tables.ts";
 import { makeSpans } from "./telemetry-fixture.ts";
 
@@ -126,6 +127,18 @@ export function engineContract(open: (directory: string) => Promise<OpenedEngine
       expect(await synced()).toBe(telemetryTables.length);
       await migrateTelemetry(engine);
       expect(await synced()).toBe(0);
+    });
+
+    test("give tables of a version before the way in which parts are merged now", async () => {
+      const settled = () =>
+        counted(
+          `system.tables WHERE database = currentDatabase() AND ${mergeSettings.map((setting) => `position(engine_full || ',', ' ${setting},') > 0`).join(" AND ")}`,
+        );
+      await engine.command(
+        "ALTER TABLE otel_logs MODIFY SETTING vertical_merge_algorithm_min_rows_to_activate = 131072, merge_selector_base = 5",
+      );
+      await migrateTelemetry(engine);
+      expect(await settled()).toBeGreaterThanOrEqual(telemetryTables.length);
     });
   });
 

@@ -3,7 +3,7 @@ import type { TelemetryEngine } from "./engine.ts";
 import * as first from "./migrations/0001-traces-logs-recordings.ts";
 import * as second from "./migrations/0002-collector-tables.ts";
 import type { SchemaOptions } from "./schema/options.ts";
-import { alterSettings, createTable, mergeSetting, type Step } from "./schema/statements.ts";
+import { alterSettings, createTable, mergeSettings, type Step } from "./schema/statements.ts";
 import type { Table } from "./schema/table.ts";
 import { telemetryTables } from "./schema/telemetry-tables.ts";
 
@@ -60,7 +60,7 @@ async function settle(engine: Engine, options: SchemaOptions): Promise<void> {
   for (const table of telemetryTables) {
     const now = tables.find(({ name }) => name === table.name)?.engine_full;
     const syncs = now?.includes("fsync_after_insert = 1") ?? false;
-    const merges = now?.includes(mergeSetting) ?? true;
+    const merges = now === undefined || mergeSettings.every((setting) => `${now},`.includes(` ${setting},`));
     if (syncs !== (options.fsyncAfterInsert ?? false) || !merges) {
       await engine.command(alterSettings(table, options));
     }
