@@ -46,3 +46,9 @@ test("an unknown workflow is named with those that are there", async () => {
     error: { code: "not_found", fix: "known: greet" },
   });
 });
+
+test("a folder in the place of a workflow is told apart at once, and nothing of it is imported", async () => {
+  expect(JSON.parse(await graph(folder, "--json"))).toMatchObject({
+    error: { code: "invalid_input", fix: `tsdev graph --dir ${folder}` },
+  });
+});

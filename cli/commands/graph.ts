@@ -1,5 +1,5 @@
 // graph: what an app declares, or the graph of one of its workflows.
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { discover } from "../../sdk/discovery/discover.ts";
 import { TsdevError } from "../../sdk/errors.ts";
@@ -11,6 +11,14 @@ export async function graph(
   name: string | undefined,
   flags: { dir: string; mermaid: boolean; json: boolean },
 ): Promise<void> {
+  // Other commands take a folder here: without a word the modules of another one would be imported.
+  if (name !== undefined && /[\\/]|^\.\.?$/.test(name) && statSync(name, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new TsdevError("invalid_input", {
+      message: `${name} is a folder, and a workflow is named here`,
+      fix: `tsdev graph --dir ${name}`,
+      path: "workflow",
+    });
+  }
   const folder = resolve(flags.dir);
   // Discovery imports the app's modules: they see the folder that they are started in otherwise.
   if (existsSync(folder)) process.chdir(folder);
