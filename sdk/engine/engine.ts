@@ -134,8 +134,8 @@ export interface Engine {
   /** Lets a paused run go on. Throws `conflict` when it is not paused. */
   resume(runId: string): Promise<void>;
   /**
-   * Carries on a failed or canceled run: from the node that failed, or again from `from` on, whose result and those of
-   * the nodes after it are forgotten. Throws `conflict` when it has not ended or was compensated, `not_found`.
+   * Carries on a failed or canceled run from what failed; with `from` also again from that node on, whose result and those
+   * of the nodes after it are forgotten. Throws `conflict` when it has not ended or was compensated, `not_found`.
    */
   retry(runId: string, options?: { from?: string }): Promise<void>;
   /** A new run with the same workflow and input, on behalf of `principal`, else of whom the first was for. Throws `not_found`. */

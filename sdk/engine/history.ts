@@ -169,18 +169,28 @@ export class History {
     }
   }
 
-  /** `from` null: what failed, and all that is below it. */
+  /**
+   * What failed, and all that is below it; with `from` also that node, those after it, and what was decided of the items
+   * and rounds around it. A failure that stayed would end the run before it comes to `from`. Only what is in another item
+   * whose failure was collected stays as it is.
+   */
   #forget(from: string | null): void {
-    const failed = from === null ? [...this.#past].flatMap(([path, { failed }]) => (failed ? [path] : [])) : [];
     if (from !== null) this.#retriedFrom.push(from);
-    const forgotten = (path: string) =>
-      from === null
-        ? failed.some((one) => path === one || path.startsWith(`${one}[`))
-        : this.#order.isAtOrAfter(path, from);
+    const renewed = (path: string) => from !== null && this.#order.isAtOrAfter(path, from);
+    const isAround = (path: string) => from?.startsWith(`${path}/`) === true;
+    const failed: string[] = [];
+    const collected: string[] = [];
     for (const [path, past] of this.#past) {
-      if (forgotten(path)) {
+      if (past.failed) failed.push(path);
+      else if (past.taken === "failed" && !isAround(path)) collected.push(`${path}/`);
+    }
+    const again = failed.filter((path) => !collected.some((item) => path.startsWith(item)));
+    const isAgain = (path: string) => again.some((one) => path === one || path.startsWith(`${one}[`));
+    for (const [path, past] of this.#past) {
+      if (renewed(path) || isAround(path)) this.#past.delete(path);
+      else if (isAgain(path)) {
         this.#past.delete(path);
-        if (from === null && past.output) this.#failedAround.set(path, (this.#failedAround.get(path) ?? 0) + 1);
+        if (past.output) this.#failedAround.set(path, (this.#failedAround.get(path) ?? 0) + 1);
       } else if (past.lastError) this.#past.delete(path);
       else if (past.inFlight) past.inFlight = false;
     }

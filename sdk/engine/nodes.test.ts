@@ -657,6 +657,82 @@ describe.each(["memory", "postgres"] as const)("%s", (kind) => {
       await expect(engine.retry(unique("none"))).rejects.toMatchObject({ code: "not_found" });
     });
 
+    test("a retry from a node runs again what failed elsewhere too: in another item, another branch, before it", async () => {
+      const ran: string[] = [];
+      let broken = true;
+      const note = (name: string) =>
+        step(name, () => {
+          ran.push(name);
+          if (name.startsWith("bad") && broken) throw new Error("broken");
+        });
+      const base = workflow("retried-beside").input(Id);
+      const cases = [
+        {
+          from: "items[0]/take",
+          w: base.each(
+            "items",
+            () => [0, 1],
+            (body) =>
+              body.run("take", ({ index }) => {
+                ran.push(`take ${index}`);
+                if (index === 1 && broken) throw new Error("broken");
+                return { taken: index };
+              }),
+          ),
+          again: ["take 0", "take 1"],
+        },
+        { from: "good", w: base.parallel([note("good"), note("bad")]), again: ["good", "bad"] },
+        { from: "last", w: base.step(note("good")).step(note("bad")).step(note("last")), again: ["bad", "last"] },
+      ];
+      for (const { from, w, again } of cases) {
+        broken = true;
+        const runId = unique("beside");
+        await expect(engine.execute(w, { id: "a" }, { runId })).rejects.toThrow("broken");
+        broken = false;
+        ran.length = 0;
+        await engine.retry(runId, { from });
+        await inState(runId, "done");
+        expect(ran.sort(), from).toEqual(again.sort());
+      }
+    });
+
+    test("a retry from a node in an item or a round decides anew what became of it; other collected items stay", async () => {
+      let broken = true;
+      const takes: number[] = [];
+      const rounds: number[] = [];
+      const w = workflow("decides-anew")
+        .input(Id)
+        .each(
+          "items",
+          () => [0, 1],
+          (body) =>
+            body.run("take", ({ index }) => {
+              takes.push(index);
+              if (broken || index === 1) throw new Error("broken");
+              return { taken: index };
+            }),
+          { onError: "collect" },
+        )
+        .repeat(
+          "poll",
+          (body) =>
+            body.run("ask", ({ round }) => {
+              rounds.push(round);
+              return { ready: !broken };
+            }),
+          { until: ({ ready }) => ready, maxTimes: 2 },
+        );
+      const runId = unique("decides-anew");
+      await expect(engine.execute(w, { id: "a" }, { runId })).rejects.toThrow("not over after 2 rounds");
+      broken = false;
+      takes.length = 0;
+      rounds.length = 0;
+      await engine.retry(runId, { from: "items[0]/take" });
+      const { output } = await inState(runId, "done");
+      expect(output).toMatchObject({ items: [{ ok: true, value: { taken: 0 } }, { ok: false }], ready: true });
+      expect([takes, rounds]).toEqual([[0], [0]]);
+    });
+
     test("a retry of rounds that were not over begins them anew, under other keys: a service that dedupes answers anew", async () => {
       const keys: string[] = [];
       const ask = step("ask", (ctx) => void keys.push(ctx.idempotencyKey));

@@ -16,7 +16,7 @@ export interface Forgetting {
 
 /**
  * Without `from` a retry forgets what failed and the rounds below it; what had finished there is renewed. An item whose
- * failure was collected stays as it is. With `from` (a node that is in no other one) it forgets that one and all that
+ * failure was collected stays as it is. With `from` (a node that is in no other one) it also forgets that one and all that
  * come after it, and renews them.
  */
 export function forgettingsOf(journal: readonly Row[], spec: WorkflowSpec): Forgetting[] {
@@ -37,10 +37,10 @@ export function forgettingsOf(journal: readonly Row[], spec: WorkflowSpec): Forg
     if (type !== "run.retried") continue;
     const from: string | null = data.from;
     const tops = [...failed].filter((path) => ![...collected].some((item) => path.startsWith(item)));
-    const forgets = (path: string) =>
-      from === null ? tops.some((one) => path === one || path.startsWith(`${one}[`)) : placeOf(path) >= placeOf(from);
+    const isAfter = (path: string) => from !== null && placeOf(path) >= placeOf(from);
+    const forgets = (path: string) => isAfter(path) || tops.some((one) => path === one || path.startsWith(`${one}[`));
     const again = new Set([...finished].filter(forgets));
-    found.push({ seq, at, forgets, renews: (path) => forgets(path) && (from !== null || again.has(path)) });
+    found.push({ seq, at, forgets, renews: (path) => isAfter(path) || again.has(path) });
     for (const paths of [failed, finished, collected]) for (const path of paths) if (forgets(path)) paths.delete(path);
   }
   return found;
