@@ -17,5 +17,6 @@ test("seed 3: every run ends as the model says, and no step's policy is broken",
   expect(report.duplicates).toBeGreaterThan(50);
   expect(report.deaths).toBeGreaterThan(20);
   expect(report.renewed).toBeGreaterThan(0);
+  expect(report.putDown).toBeGreaterThan(0);
   expect(report.states.done).toBeGreaterThan(20);
 }, 600_000);

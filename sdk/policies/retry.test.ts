@@ -46,6 +46,20 @@ test("waits at least as long as the error asks for, and not at all when that is 
   });
 });
 
+test("waits as long as the policy says, however long that is", () => {
+  const retries = new Retries({ maxAttempts: 3, backoff: "fixed", initialMs: 86_400_000 }, undefined);
+  expect(retries.after(reset, 1, signal)).toEqual({ again: true, waitMs: 86_400_000, exhausted: false });
+});
+
+test("a call that is carried on after an attempt is counted into the budget once", () => {
+  const budget = new RetryBudget(0.5);
+  const retry = { maxAttempts: 99, initialMs: 0 };
+  const again = () => new Retries(retry, budget, true).after(reset, 1, signal).again;
+  for (let call = 0; call < 30; call++) new Retries(retry, budget);
+  const spent = Array.from({ length: 30 }, again).filter(Boolean);
+  expect(spent).toHaveLength(15);
+});
+
 test("reads Retry-After where libraries leave it", () => {
   const now = Date.parse("2026-01-01T00:00:00Z");
   const asked = (fields: object) => retryAfterOf(withFields(fields), now);

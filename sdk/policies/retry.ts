@@ -37,8 +37,9 @@ export class Retries {
     const last = { again: false, waitMs: 0, exhausted: true };
     if (!retry || attempt >= retry.maxAttempts) return last;
     this.#backoff ??= backoffFrom(retry, attempt);
-    const waitMs = Math.max(this.#backoff(), retryAfterOf(error) ?? 0);
-    if (waitMs > longestRetryAfterMs && waitMs > (retry.maxMs ?? 0)) return last;
+    const askedMs = retryAfterOf(error) ?? 0;
+    if (askedMs > longestRetryAfterMs && askedMs > (retry.maxMs ?? 0)) return last;
+    const waitMs = Math.max(this.#backoff(), askedMs);
     if (this.#budget && !this.#budget.retry()) return last;
     return { again: true, waitMs, exhausted: false };
   }

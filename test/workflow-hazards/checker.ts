@@ -2,6 +2,7 @@
 import type pg from "pg";
 import { type Acts, checkActs } from "./check-acts.ts";
 import { checkSlots, checkTicks } from "./check-all-runs.ts";
+import { checkAttempts, isPutDown } from "./check-attempts.ts";
 import { checkCompensation } from "./check-compensation.ts";
 import { checkEffects } from "./check-effects.ts";
 import { checkJournal } from "./check-journal.ts";
@@ -28,6 +29,8 @@ export interface Verdict {
   readonly interrupted: number;
   readonly undone: number;
   readonly deaths: number;
+  /** Runs that were put down between two attempts of a step. */
+  readonly putDown: number;
   readonly retries: number;
   /** Steps that had finished and, since somebody retried their run, did so again. */
   readonly renewed: number;
@@ -45,7 +48,7 @@ export async function check(
   const violations: Violation[] = [];
   const told = (run: Run, what: string) => violations.push({ runId: run.id, what, journal: printed(run) });
   const states: Record<string, number> = {};
-  const sums = { repeated: 0, late: 0, interrupted: 0, undone: 0, deaths: 0, retries: 0, renewed: 0 };
+  const sums = { repeated: 0, late: 0, interrupted: 0, undone: 0, deaths: 0, putDown: 0, retries: 0, renewed: 0 };
   const outOf = Map.groupBy(outages, ({ worker }) => worker);
 
   for (const run of runs.values()) {
@@ -58,6 +61,7 @@ export async function check(
     checkJournal(run, forgettings, say);
     checkOutcome(run, spec, forgettings, runs, say);
     checkEffects(run, spec, forgettings, outOf, sums, say);
+    checkAttempts(run, say);
     checkCompensation(run, spec, forgettings, say);
     checkActs(run, spec, acts, say);
     sums.interrupted += run.journal.filter(
@@ -67,6 +71,7 @@ export async function check(
     const finished = Map.groupBy(run.journal, ({ type, node }) => (type === "step.finished" ? node : null));
     for (const [node, rows] of finished) if (node !== null) sums.renewed += rows.length - 1;
     sums.undone += run.journal.filter(({ type }) => type === "step.compensated").length;
+    if (isPutDown(run)) sums.putDown++;
     sums.deaths += run.journal.filter(({ type, data }) => type === "run.resumed" && data?.died).length;
   }
   for (const effect of effects) {

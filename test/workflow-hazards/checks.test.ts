@@ -1,5 +1,6 @@
 // The checks of the hazards see what they are there for, and allow what a retry makes a run do again.
 import { expect, test } from "vitest";
+import { checkAttempts } from "./check-attempts.ts";
 import { checkCompensation } from "./check-compensation.ts";
 import { checkEffects } from "./check-effects.ts";
 import { checkJournal } from "./check-journal.ts";
@@ -14,6 +15,7 @@ const step = (id: string, more: Partial<StepSpec> = {}): StepSpec => ({
   idempotent: undefined,
   reads: undefined,
   retry: false,
+  waitsLong: false,
   timeout: false,
   compensate: false,
   ...more,
@@ -115,4 +117,27 @@ test("a step that must not run twice is seen to, and one that was not undone", (
   expect(violations("failed", "run.started", "do a 1", "step.finished a", "step.failed c", "run.failed")).toEqual([
     "it is failed and a was not undone",
   ]);
+});
+
+test("attempts that are not counted on, come before their time or after the last are seen", () => {
+  const said: string[] = [];
+  const row = (seq: number, attempt: number, nextInMs: number | null): Row => {
+    const at = seq * 1_000;
+    const data = { attempt, nextInMs, nextAt: nextInMs === null ? null : new Date(at + nextInMs).toISOString() };
+    return { seq, epoch: 1, type: "attempt.failed", node: "a", data, output: null, at };
+  };
+  const effect = (attempt: number, enteredAt: number): Effect => {
+    return { runId: "r", path: "a", kind: "do", key: "1", attempt, worker: "w", enteredAt };
+  };
+  const attemptsOf = (journal: Row[], effects: Effect[]) => {
+    checkAttempts({ journal, effects } as unknown as Run, (what) => void said.push(what));
+    return said.splice(0);
+  };
+  const fine = [row(1, 1, 500), row(2, 2, null)];
+  expect(attemptsOf(fine, [effect(1, 990), effect(2, 1_500)])).toEqual([]);
+  expect(attemptsOf(fine, [effect(2, 1_400)])).toEqual(["attempt 2 of a was made before its time"]);
+  expect(attemptsOf([row(1, 1, 500), row(2, 1, 500)], [])).toHaveLength(1);
+  expect(attemptsOf([...fine, row(3, 3, null)], [])).toEqual(["row 3 is of an attempt after the last one of a"]);
+  const retried: Row = { ...row(3, 0, null), type: "run.retried", node: null };
+  expect(attemptsOf([...fine, retried, row(4, 1, 500)], [])).toEqual([]);
 });

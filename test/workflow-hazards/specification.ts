@@ -8,6 +8,8 @@ export interface StepSpec {
   /** The key whose value goes into the step's. */
   readonly reads: string | undefined;
   readonly retry: boolean;
+  /** Its run is put down between two attempts. */
+  readonly waitsLong: boolean;
   /** Its first attempt may hang until its time limit. */
   readonly timeout: boolean;
   readonly compensate: boolean;
@@ -76,13 +78,16 @@ export function specificationOf(seed: number, workflowCount = 16): Specification
     const step = (reads: string | undefined, inParallel = false): StepSpec => {
       const idempotent = [true, undefined, undefined, false][between(0, 3)];
       const retry = chance(0.5);
+      const id = next("step");
+      const timeout = !inParallel && retry && idempotent !== false && chance(0.15);
       return {
         op: "step",
-        id: next("step"),
+        id,
         idempotent,
         reads: inParallel ? undefined : reads,
         retry,
-        timeout: !inParallel && retry && idempotent !== false && chance(0.15),
+        waitsLong: retry && !timeout && draw(seed, `${id} waits long`) < 0.15,
+        timeout,
         compensate: undoes && !inParallel && chance(0.5),
       };
     };

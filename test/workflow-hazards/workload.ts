@@ -163,14 +163,14 @@ function build(spec: WorkflowSpec, children: ReadonlyMap<string, AnyWorkflow>, l
     let tail = at.step(stepProcedure(node), {
       with: (scope: Any) => ({ seed: scope.seed, from: reads ? scope[reads] : 0 }),
     });
-    if (node.retry) tail = tail.withRetry({ maxAttempts: node.timeout ? 30 : 4, initialMs: 10, maxMs: 60 });
+    if (node.retry) tail = tail.withRetry({ ...waitsOf(node), maxAttempts: node.timeout ? 30 : 4 });
     if (node.timeout) tail = tail.withTimeout({ ms: 300 });
     return node.compensate ? tail.compensate(undoProcedure(node), { with: ({ seed }: Any) => ({ seed }) }) : tail;
   }
 
   function stepProcedure(node: StepSpec) {
     const { id, idempotent } = node;
-    const policies = node.retry ? { policies: { retry: { maxAttempts: 4, initialMs: 10, maxMs: 60 } } } : {};
+    const policies = node.retry ? { policies: { retry: { maxAttempts: 4, ...waitsOf(node) } } } : {};
     return procedure({
       name: id,
       input: z.object({ seed: z.number(), from: z.number().optional() }),
@@ -206,6 +206,10 @@ function build(spec: WorkflowSpec, children: ReadonlyMap<string, AnyWorkflow>, l
       },
     });
   }
+}
+
+function waitsOf({ waitsLong }: StepSpec) {
+  return waitsLong ? ({ backoff: "fixed", initialMs: 1_100 } as const) : { initialMs: 10, maxMs: 60 };
 }
 
 export function childSeed(seed: number, id: string): number {
