@@ -115,6 +115,30 @@ test("a port that is taken is said with a fix", async () => {
   await new Promise((resolve) => holder.close(resolve));
 });
 
+test("what is no port is said, and an empty PORT counts as none", async () => {
+  const before = process.env.PORT;
+  try {
+    for (const text of ["http", "70000", "1.5"]) {
+      process.env.PORT = text;
+      await expect(serve(new Hono())).rejects.toMatchObject({ code: "invalid_config", path: "PORT" });
+    }
+    await expect(serve(new Hono(), { port: "pipe" as never })).rejects.toMatchObject({ path: "port" });
+    // Another process may have that port.
+    process.env.PORT = "";
+    const outcome = await serve(new Hono()).then(
+      async (server) => {
+        await server.stop();
+        return server.port;
+      },
+      (error: Error) => error.message,
+    );
+    expect([3000, "port 3000 is in use"]).toContain(outcome);
+  } finally {
+    if (before === undefined) delete process.env.PORT;
+    else process.env.PORT = before;
+  }
+});
+
 test("`stop` does what SIGTERM does without ending the process", async () => {
   const app = new Hono().get("/", (c) => c.text("ok"));
   const server = await serve(app, { port: 0, drainMs: 0 });

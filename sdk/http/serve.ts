@@ -36,13 +36,14 @@ export interface Server {
 
 /**
  * Listens, carries on unfinished runs of the app's workflows, and stops on SIGTERM or SIGINT with exit code 0.
- * Throws `port_taken`.
+ * Throws `port_taken`, and `invalid_config` for what is no port.
  *
  * @example
  * await serve(app);
  */
 export async function serve(app: Hono, options: ServeOptions = {}): Promise<Server> {
   const { drainMs = 200, graceMs = 30_000 } = options;
+  const port = portOf(options.port);
   const log = createLog({ component: "tsdev-http" });
   const state = stateOf(app);
   const engine = options.engine ?? (state && needsEngine(state.registry) ? await state.engine() : undefined);
@@ -59,10 +60,10 @@ export async function serve(app: Hono, options: ServeOptions = {}): Promise<Serv
     serverOptions: { ServerResponse: Answer as typeof ServerResponse },
   }) as HttpServer;
 
-  await listen(server, options.port ?? Number(process.env.PORT ?? 3000), options.hostname);
+  await listen(server, port, options.hostname);
   if (engine && state) await engine.work(state.registry);
-  const { port } = server.address() as AddressInfo;
-  const url = `http://${options.hostname ?? "localhost"}:${port}`;
+  const { port: taken } = server.address() as AddressInfo;
+  const url = `http://${options.hostname ?? "localhost"}:${taken}`;
   log.info(`listening on ${url}`);
 
   let stopped: Promise<void> | undefined;
@@ -97,7 +98,7 @@ export async function serve(app: Hono, options: ServeOptions = {}): Promise<Serv
     process.off("SIGINT", onSignal);
   });
   return {
-    port,
+    port: taken,
     url,
     stop: async () => {
       process.off("SIGTERM", onSignal);
@@ -110,6 +111,18 @@ export async function serve(app: Hono, options: ServeOptions = {}): Promise<Serv
 /** Without workflows and what leads to them nothing is left to carry on. */
 function needsEngine({ workflows, triggers }: Registry): boolean {
   return workflows.size > 0 || triggers.size > 0;
+}
+
+/** An empty PORT counts as none: Node would take a free port for it, and a pipe for a text. */
+function portOf(asked: number | undefined): number {
+  const text = process.env.PORT?.trim() || "3000";
+  const port = asked ?? Number(text);
+  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
+  throw new TsdevError("invalid_config", {
+    message: asked === undefined ? `PORT is "${text}", which is no port` : `${asked} is no port`,
+    fix: "give a whole number from 0 (a free one) to 65535",
+    path: asked === undefined ? "PORT" : "port",
+  });
 }
 
 function listen(server: HttpServer, port: number, hostname: string | undefined): Promise<void> {
