@@ -19,15 +19,19 @@ export class ProtobufColumns {
     this.whole = new ProtobufCursor(body);
   }
 
-  /** KeyValues as a Map column. `dropped` is how many the sender has left out. */
-  map(out: RowBinary, attributes: readonly number[], dropped = 0): void {
-    const all = attributes.length / 2;
+  /**
+   * KeyValues as a Map column. `dropped` is how many the sender has left out; `length` says how much of the list counts.
+   */
+  map(out: RowBinary, attributes: readonly number[], dropped = 0, length = attributes.length): void {
+    const all = length / 2;
     const kept = Math.min(all, attributeLimit);
     const lost = dropped + all - kept;
     if (kept < all) this.cut = true;
     out.varint(lost > 0 ? kept + 1 : kept);
     for (let i = 0; i < kept * 2; i += 2) {
-      const cursor = this.whole.inside(attributes[i], attributes[i + 1]);
+      const [start, end] = [attributes[i]!, attributes[i + 1]!];
+      if (this.#usualAttribute(out, start, end)) continue;
+      const cursor = this.whole.inside(start, end);
       let [keyStart, keyEnd, valueStart, valueEnd] = [0, 0, 0, 0];
       while (cursor.next()) {
         if (cursor.field > 2) {
@@ -45,6 +49,26 @@ export class ProtobufColumns {
       out.text(droppedAttribute);
       out.text(String(lost));
     }
+  }
+
+  /**
+   * Writes an attribute that is encoded as all senders do: the key, then the value, each of fewer than 128 bytes and
+   * nothing else. False where it is not, and nothing is written.
+   */
+  #usualAttribute(out: RowBinary, start: number, end: number): boolean {
+    const { body } = this;
+    const keyStart = start + 2;
+    const keyEnd = keyStart + body[start + 1]!;
+    const valueStart = keyEnd + 2;
+    if (valueStart > end || body[start] !== 0x0a || body[start + 1]! > 0x7f || body[keyEnd] !== 0x12) return false;
+    if (body[keyEnd + 1]! > 0x7f || valueStart + body[keyEnd + 1]! !== end) return false;
+    out.textFrom(body, keyStart, keyEnd);
+    const textStart = valueStart + 2;
+    // A text (field 1, wire type 2) is copied. A length of more than one byte would have the highest bit and not fit here.
+    if (textStart <= end && body[valueStart] === 0x0a && textStart + body[valueStart + 1]! === end) {
+      out.textFrom(body, textStart, end);
+    } else this.#value(out, valueStart, end);
+    return true;
   }
 
   #value(out: RowBinary, start: number, end: number): void {
@@ -70,8 +94,8 @@ export class ProtobufColumns {
   }
 
   /** The text of the attribute of this name, or undefined. */
-  find(attributes: readonly number[], name: string): string | undefined {
-    for (let i = 0; i < attributes.length; i += 2) {
+  find(attributes: readonly number[], name: string, length = attributes.length): string | undefined {
+    for (let i = 0; i < length; i += 2) {
       const cursor = this.whole.inside(attributes[i], attributes[i + 1]);
       let [key, value] = ["", ""];
       while (cursor.next()) {

@@ -18,7 +18,7 @@ export class ProtobufCursor {
   start = 0;
   end = 0;
   #at: number;
-  readonly #limit: number;
+  #limit: number;
 
   constructor(bytes: Uint8Array, start = 0, end = bytes.length, view?: DataView) {
     this.bytes = bytes;
@@ -30,6 +30,13 @@ export class ProtobufCursor {
   /** A cursor over the message inside the bounds that `range` took. */
   inside(start = this.start, end = this.end): ProtobufCursor {
     return new ProtobufCursor(this.bytes, start, end, this.#view);
+  }
+
+  /** Begins anew at the message inside these bounds: one cursor for many messages costs no memory. */
+  enter(start: number, end: number): this {
+    this.#at = start;
+    this.#limit = end;
+    return this;
   }
 
   next(): boolean {

@@ -5,8 +5,10 @@ import { cutAt } from "./attribute-limits.ts";
 /** The lower case hexadecimal digits as character codes. */
 const hexDigits = Buffer.from("0123456789abcdef", "latin1");
 
-/** Longest text that is copied byte by byte; longer ones are copied and checked by native code. */
-const shortText = 48;
+/**
+ * Longest text that is copied byte by byte; longer ones are copied and checked by native code. Its length fits one byte.
+ */
+const shortText = 96;
 
 /**
  * Most bytes of one request's rows. A request repeats its resource in every row: one of 20 MiB could grow to terabytes.
@@ -145,27 +147,27 @@ export class RowBinary {
   /** UTF-8 text out of another buffer; bytes that are not UTF-8 become U+FFFD. */
   textFrom(source: Uint8Array, start: number, end: number): void {
     const length = end - start;
-    this.varint(length);
-    this.#room(length);
-    let high = 0;
+    this.#room(length + 5);
     if (length <= shortText) {
       const target = this.#buffer;
       let at = this.#length;
+      target[at++] = length;
+      let high = 0;
       for (let i = start; i < end; i++) {
         const byte = source[i]!;
         high |= byte;
         target[at++] = byte;
       }
-    } else {
-      this.#buffer.set(source.subarray(start, end), this.#length);
-      high = 0x80;
+      if (high < 0x80) {
+        this.#length = at;
+        return;
+      }
     }
-    if (high < 0x80 || isUtf8(source.subarray(start, end))) {
-      this.#length += length;
-      return;
-    }
-    this.#length -= varintLength(length);
-    this.text(new TextDecoder().decode(source.subarray(start, end)));
+    const text = source.subarray(start, end);
+    if (isUtf8(text)) {
+      this.varint(length);
+      this.raw(text);
+    } else this.text(new TextDecoder().decode(text));
   }
 
   /** Bytes that are columns already. */
@@ -186,10 +188,4 @@ export class RowBinary {
       this.#buffer[this.#length++] = hexDigits[byte & 15]!;
     }
   }
-}
-
-function varintLength(value: number): number {
-  let length = 1;
-  for (let rest = value >>> 7; rest > 0; rest >>>= 7) length++;
-  return length;
 }

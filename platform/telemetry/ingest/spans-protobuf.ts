@@ -42,31 +42,27 @@ class SpanFields {
   droppedAttributes = 0;
   start = 0n;
   end = 0n;
-  /** Pairs of bounds. */
-  attributes: number[] = [];
+  /** Pairs of bounds; as far as `attributesLength`, because a list that is emptied gives its memory back. */
+  readonly attributes: number[] = [];
+  attributesLength = 0;
   events: number[] = [];
   links: number[] = [];
 
   clear(): void {
-    for (const bounds of [
-      this.traceId,
-      this.spanId,
-      this.parentSpanId,
-      this.traceState,
-      this.name,
-      this.statusMessage,
-    ]) {
-      bounds[0] = 0;
-      bounds[1] = 0;
-    }
+    this.traceId[0] = this.traceId[1] = 0;
+    this.spanId[0] = this.spanId[1] = 0;
+    this.parentSpanId[0] = this.parentSpanId[1] = 0;
+    this.traceState[0] = this.traceState[1] = 0;
+    this.name[0] = this.name[1] = 0;
+    this.statusMessage[0] = this.statusMessage[1] = 0;
     this.kind = 0;
     this.statusCode = 0;
     this.droppedAttributes = 0;
     this.start = 0n;
     this.end = 0n;
-    this.attributes.length = 0;
-    this.events.length = 0;
-    this.links.length = 0;
+    this.attributesLength = 0;
+    if (this.events.length > 0) this.events = [];
+    if (this.links.length > 0) this.links = [];
   }
 }
 
@@ -76,6 +72,8 @@ class SpanEncoder {
   readonly #out: RowBinary;
   readonly #columns: ProtobufColumns;
   readonly #fields = new SpanFields();
+  readonly #spanCursor: ProtobufCursor;
+  readonly #statusCursor: ProtobufCursor;
   readonly #tenant: Uint8Array;
   readonly #observer: SpanObserver | undefined;
   #service = "";
@@ -94,6 +92,8 @@ class SpanEncoder {
     this.#observer = observer;
     this.#bounds = bounds;
     this.#columns = new ProtobufColumns(body);
+    this.#spanCursor = this.#columns.whole.inside(0, 0);
+    this.#statusCursor = this.#columns.whole.inside(0, 0);
     this.#out = new RowBinary(Math.max(4096, body.length * 3));
     this.#tenant = columnsOf((out) => {
       out.text(tenant.organizationId);
@@ -159,7 +159,7 @@ class SpanEncoder {
       out.text(name);
       out.text(version);
     });
-    for (let i = 0; i < spans.length; i += 2) this.#span(this.#columns.whole.inside(spans[i], spans[i + 1]));
+    for (let i = 0; i < spans.length; i += 2) this.#span(this.#spanCursor.enter(spans[i]!, spans[i + 1]!));
   }
 
   #span(cursor: ProtobufCursor): void {
@@ -192,7 +192,9 @@ class SpanEncoder {
           span.end = cursor.fixed64();
           break;
         case 9:
-          push(cursor, span.attributes);
+          cursor.range();
+          span.attributes[span.attributesLength++] = cursor.start;
+          span.attributes[span.attributesLength++] = cursor.end;
           break;
         case 10:
           span.droppedAttributes = cursor.varint();
@@ -205,7 +207,7 @@ class SpanEncoder {
           break;
         case 15:
           cursor.range();
-          this.#status(cursor.inside());
+          this.#status(this.#statusCursor.enter(cursor.start, cursor.end));
           break;
         default:
           cursor.skip();
@@ -248,7 +250,7 @@ class SpanEncoder {
     out.text(spanKinds[span.kind] ?? spanKinds[0]);
     out.raw(this.#resource);
     out.raw(this.#scope);
-    this.#columns.map(out, span.attributes, span.droppedAttributes);
+    this.#columns.map(out, span.attributes, span.droppedAttributes, span.attributesLength);
     out.int64(span.end > span.start ? span.end - span.start : 0n);
     out.text(statusCodes[span.statusCode] ?? statusCodes[0]);
     out.textFrom(body, span.statusMessage[0], span.statusMessage[1]);
@@ -273,7 +275,7 @@ class SpanEncoder {
       failed: statusCodes[span.statusCode] === "Error",
       durationMs: span.end > span.start ? Number(span.end - span.start) / 1e6 : 0,
       service: this.#service,
-      operation: operationOf(kind, name, (key) => this.#columns.find(span.attributes, key)),
+      operation: operationOf(kind, name, (key) => this.#columns.find(span.attributes, key, span.attributesLength)),
     });
   }
 
