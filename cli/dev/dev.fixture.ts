@@ -1,6 +1,6 @@
 // Fixture: an app in a folder of its own under a real `tsdev dev`.
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -74,10 +74,15 @@ export class DevelopedApp {
     return writeFile(join(this.folder, name), text);
   }
 
-  /** Writes and waits until this edit was loaded, or was refused. */
+  /**
+   * Puts the whole file in the place of the old one, as editors do, and waits until this edit was loaded, or was refused.
+   * Written in its place it may stay empty for longer than an empty file is waited for, and what is told is of that one.
+   */
   async edit(name: string, text: string): Promise<Said> {
     const before = this.said.length;
-    await this.write(name, text);
+    const whole = `${this.folder}.edit`;
+    await writeFile(whole, text);
+    await rename(whole, join(this.folder, name));
     return this.next(before, ({ kind }) => kind === "live" || kind === "broken");
   }
 
