@@ -62,6 +62,32 @@ export function runStoreContract(open: (leaseMs: number) => Promise<RunStore>): 
     expect(rows[2]?.output?.read()).toBeUndefined();
   });
 
+  test("a long journal is read in order, of one run and of many, with outputs only where they are asked for", async () => {
+    const store = await open(60_000);
+    const [one, other] = [await begin(store), await begin(store)];
+    const rows = Array.from({ length: 2_100 }, (_none, index): Row => {
+      const seq = index + 2;
+      if (seq === 1_000 || seq === 1_001 || seq % 97 === 0)
+        return { seq, type: "timer.set", node: `nap ${seq}`, data: { wakeAt: new Date(seq) } };
+      // A name is the author's.
+      return finished(seq, seq % 101 === 0 ? `a\n${seq}` : `list[${seq}]/a`, { text: `\n${seq} \u2028 \ud83d\ude00` });
+    });
+    await Promise.all([...rows.map((row) => store.append(one, row)), store.append(other, finished(2, "n", 1))]);
+    const told = (all: readonly { seq: number; type: string; node: string | null }[]) =>
+      all.map(({ seq, type, node }) => `${seq} ${type} ${node}`);
+    const read = await historyOf(store, one.runId);
+    expect(told(read)).toEqual(["1 run.started null", ...told(rows)]);
+    for (const [index, row] of rows.entries()) expect(read[index + 1]!.output?.read()).toEqual(row.output);
+    expect(new Date(read[999]!.data.wakeAt as string)).toEqual(new Date(1_000));
+    const many = await store.history([other.runId, "nobody", one.runId], false);
+    expect(told(many.get(one.runId)!)).toEqual(told(read));
+    expect(told(many.get(other.runId)!)).toEqual(["1 run.started null", "2 step.finished n"]);
+    expect(many.get("nobody")).toEqual([]);
+    expect(many.get(one.runId)!.filter(({ output }) => output)).toHaveLength(
+      rows.filter((row) => "output" in row).length,
+    );
+  });
+
   test("a run whose lease holds is not claimed, one that is given back is claimed by one", async () => {
     const [a, b, c] = [await open(60_000), await open(60_000), await open(60_000)];
     const lease = await begin(a);

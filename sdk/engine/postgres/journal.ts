@@ -15,11 +15,8 @@ export interface Append {
 const uniqueViolation = "23505";
 /** Whether there is an output, for who does not need it. */
 const presence = "CASE WHEN output IS NOT NULL THEN '{}' END";
-/**
- * Null for by far the most rows, so that it need not be sent: reading ten thousand of them costs a third less. Of the data
- * of a finished step nothing decides how the run goes on.
- */
-const exceptFinished = (column: string) => `CASE WHEN type <> 'step.finished' THEN ${column} END`;
+/** So many rows are read as one, which keeps its text far below the 1 GiB that Postgres allows. */
+const chunkRows = 1_000;
 const noData: Readonly<Record<string, unknown>> = Object.freeze({});
 
 export async function appendRows(db: Connection, items: readonly Append[]): Promise<readonly (undefined | Error)[]> {
@@ -68,31 +65,66 @@ export function rowColumns(items: readonly Append[]): unknown[][] {
   return [ids!, epochs!, seqs!, types!, nodes!, data!, outputs!];
 }
 
+/**
+ * Rows of finished steps are by far the most: they come as two texts a chunk, a line each, and not as rows, which costs
+ * less. JSON as the codec writes it has no line break, and a path that has one is left to the others. Their numbers are
+ * those that the others leave, and of their data nothing decides how the run goes on.
+ */
+const historyOf = (outputs: boolean) => `
+  SELECT r.id, greatest(1, c.n * ${chunkRows}), a.*
+    FROM unnest($1::text[]) r (id)
+   CROSS JOIN LATERAL generate_series(0, (SELECT max(seq) FROM tsdev.journal WHERE run_id = r.id) / ${chunkRows}) c (n)
+   CROSS JOIN LATERAL (
+     SELECT string_agg(node, E'\\n') FILTER (WHERE finished),
+            ${outputs ? "string_agg(output, E'\\n') FILTER (WHERE finished)" : "NULL"},
+            json_agg(json_build_array(seq, type, node, data, ${outputs ? "output" : presence}))
+              FILTER (WHERE NOT finished)
+       FROM (SELECT seq, type, node, data, output::text,
+                    type = 'step.finished' AND output IS NOT NULL AND strpos(node, E'\\n') = 0 AS finished
+               FROM tsdev.journal
+              WHERE run_id = r.id AND seq >= c.n * ${chunkRows} AND seq < (c.n + 1) * ${chunkRows}
+              ORDER BY seq) j) a
+   ORDER BY r.id, c.n`;
+const statements = { history: historyOf(true), paths: historyOf(false) };
+const present = new StoredText("{}");
+
 export async function readHistory(
   db: Connection,
   runIds: readonly string[],
   outputs: boolean,
 ): Promise<Map<string, HistoryRow[]>> {
-  const one = runIds.length === 1;
-  const rows = await db.arrays(
-    `${outputs ? "history" : "paths"}-of-${one ? "one" : "many"}`,
-    `SELECT seq, node, ${outputs ? "output" : presence}, ${exceptFinished("type")}, ${exceptFinished("data")}${one ? "" : ", run_id"}
-       FROM tsdev.journal
-      WHERE ${one ? "run_id = $1 ORDER BY seq" : "run_id = ANY ($1::text[]) ORDER BY run_id, seq"}`,
-    [one ? runIds[0] : runIds],
-  );
-  if (one) return new Map([[runIds[0]!, rows.map(toHistoryRow)]]);
+  const name = outputs ? "history" : "paths";
+  const chunks = (await db.arrays(name, statements[name], [runIds])) as Chunk[];
   const all = new Map<string, HistoryRow[]>(runIds.map((id) => [id, []]));
-  for (const row of rows) all.get(row[5] as string)!.push(toHistoryRow(row));
+  for (const chunk of chunks) addRows(all.get(chunk[0])!, chunk);
   return all;
 }
 
-function toHistoryRow([seq, node, output, type, data]: unknown[]): HistoryRow {
+/** The run, the number of the first row, and of finished steps the paths and the outputs, a line each, and the others. */
+type Chunk = [string, number, string | null, string | null, string | null];
+
+function addRows(rows: HistoryRow[], [, first, pathLines, outputLines, otherRows]: Chunk): void {
+  const others: unknown[][] = otherRows === null ? [] : JSON.parse(otherRows);
+  const paths = pathLines?.split("\n") ?? [];
+  const outputs = outputLines?.split("\n");
+  const count = paths.length + others.length;
+  for (let index = 0, other = 0; index < count; index++) {
+    const seq = first + index;
+    if (others[other]?.[0] === seq) rows.push(toHistoryRow(others[other++]!));
+    else {
+      const at = index - other;
+      const output = outputs ? new StoredText(outputs[at]!) : present;
+      rows.push({ seq, type: "step.finished", node: paths[at]!, data: noData, output });
+    }
+  }
+}
+
+function toHistoryRow([seq, type, node, data, output]: unknown[]): HistoryRow {
   return {
     seq: seq as number,
-    type: (type as RowType | null) ?? "step.finished",
+    type: type as RowType,
     node: node as string | null,
-    data: data === null ? noData : JSON.parse(data as string),
+    data: (data as HistoryRow["data"] | null) ?? noData,
     output: output === null ? undefined : new StoredText(output as string),
   };
 }
