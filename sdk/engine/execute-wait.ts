@@ -199,7 +199,8 @@ export function executeCall(drive: Drive, node: CallIr, scope: RunScope, place: 
     const code = drive.code.get(node.id)!;
     const began = performance.now();
     const earlier = drive.history?.children(path) ?? 0;
-    const runId = past?.child ?? `${drive.run.id}/${path}${earlier === 0 ? "" : `~${earlier}`}`;
+    const next = `${drive.run.id}/${path}${earlier === 0 ? "" : `~${earlier}`}`;
+    let runId = past?.child ?? next;
     let input: unknown;
     try {
       input = readInput({ with: code.with, procedure: code.workflow }, scope);
@@ -209,21 +210,30 @@ export function executeCall(drive: Drive, node: CallIr, scope: RunScope, place: 
     }
     // In the journal before it is begun: a cancel finds it, and beginning it again is beginning it once.
     if (!past?.child) await drive.append({ type: "child.started", node: path, data: { childRunId: runId } });
-    drive.children.add(runId);
-    try {
-      await drive.beginChild({ runId, node: path, code, input });
-    } catch (error) {
-      if (!TsdevError.is(error) || error.code === "unavailable") throw error;
-      return nodeFailed(drive, path, 0, error);
+    const ended = async (): Promise<StoredRun> => {
+      drive.children.add(runId);
+      try {
+        await drive.beginChild({ runId, node: path, code, input });
+      } catch (error) {
+        if (!TsdevError.is(error) || error.code === "unavailable") throw error;
+        return nodeFailed(drive, path, 0, error);
+      }
+      const wait: OpenWait = { kind: "run", node: path, runId };
+      await drive.openWait(wait);
+      const waited = await drive.waitUntil<StoredRun>(wait, undefined, place.group, async () => {
+        const child = await drive.store.find(runId);
+        return child && endStates.has(child.state) ? child : undefined;
+      });
+      drive.children.delete(runId);
+      return waited.value!;
+    };
+    let child = await ended();
+    if (child.state !== "done" && past?.isChildRetried) {
+      // It was canceled with the run that is retried now. One that was done by then is not run again.
+      runId = next;
+      await drive.endWait({ type: "child.started", node: path, data: { childRunId: runId } });
+      child = await ended();
     }
-    const wait: OpenWait = { kind: "run", node: path, runId };
-    await drive.openWait(wait);
-    const waited = await drive.waitUntil<StoredRun>(wait, undefined, place.group, async () => {
-      const child = await drive.store.find(runId);
-      return child && endStates.has(child.state) ? child : undefined;
-    });
-    const child = waited.value!;
-    drive.children.delete(runId);
     if (child.state === "done") {
       const data = { ms: Math.round(performance.now() - began), attempts: 1 };
       const output = child.output;

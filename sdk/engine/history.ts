@@ -28,6 +28,8 @@ export interface Past {
   /** waitFor. */
   eventId?: string;
   child?: string;
+  /** The child was begun before the newest retry of the run. */
+  isChildRetried?: boolean;
   compensated?: boolean;
   notCompensated?: boolean;
 }
@@ -164,6 +166,7 @@ export class History {
         break;
       case "child.started":
         past.child = data.childRunId as string;
+        past.isChildRetried = false;
         this.#children.set(node, this.children(node) + 1);
         break;
     }
@@ -193,6 +196,7 @@ export class History {
         if (past.output) this.#failedAround.set(path, (this.#failedAround.get(path) ?? 0) + 1);
       } else if (past.lastError) this.#past.delete(path);
       else if (past.inFlight) past.inFlight = false;
+      else if (past.child) past.isChildRetried = true;
     }
   }
 }

@@ -438,6 +438,32 @@ describe.each(["memory", "postgres"] as const)("%s", (kind) => {
       await inState(runId, "failed");
     });
 
+    test("a retry of a caller that was canceled with its child begins another, and keeps one that was done by then", async () => {
+      const asks = workflow("asked-again").input(Id).approve("manager");
+      const w = workflow("caller-retried").input(Id).call(asks);
+      const [runId, first] = [unique("caller"), unique("caller")];
+      await engine.start(w, { id: "a" }, { runId });
+      await inState(`${runId}/asked-again`, "waiting");
+      await engine.cancel(runId);
+      await inState(runId, "canceled");
+      await engine.retry(runId);
+      await inState(`${runId}/asked-again~1`, "waiting");
+      await engine.approve(`${runId}/asked-again~1`, "manager", { approved: true, by: "ada" });
+      await inState(runId, "done");
+
+      await engine.start(w, { id: "a" }, { runId: first });
+      await inState(`${first}/asked-again`, "waiting");
+      await engine.pause(first);
+      await inState(first, "paused");
+      await engine.approve(`${first}/asked-again`, "manager", { approved: true, by: "ada" });
+      await inState(`${first}/asked-again`, "done");
+      await engine.cancel(first);
+      await inState(first, "canceled");
+      await engine.retry(first);
+      await inState(first, "done");
+      expect(await engine.run(`${first}/asked-again~1`)).toBeUndefined();
+    });
+
     test("an event that came after the caller began, and before the child did, is for the child too", async () => {
       const moved = event({ name: "moved", payload: Id, key: ({ id }) => id });
       const waits = workflow("waiting-child")
