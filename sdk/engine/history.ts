@@ -55,7 +55,7 @@ export class History {
   constructor(rows: readonly HistoryRow[], ir: WorkflowIr) {
     this.#order = new PathOrder(ir);
     for (const row of rows) this.#read(row);
-    this.failing = [...this.#past].some(([path, { failed }]) => failed && !this.#order.isCollected(path));
+    this.failing = this.#isFailing();
   }
 
   /** The paths of the nodes that have finished, in that order. */
@@ -81,12 +81,21 @@ export class History {
   }
 
   eventIds(): string[] {
-    return [...this.#past.values()].flatMap(({ eventId }) => eventId ?? []);
+    const ids: string[] = [];
+    for (const { eventId } of this.#past.values()) if (eventId !== undefined) ids.push(eventId);
+    return ids;
   }
 
   /** Of paths that have no output yet. */
   openChildren(): string[] {
-    return [...this.#past.values()].flatMap(({ child, output }) => (output ? [] : (child ?? [])));
+    const open: string[] = [];
+    for (const { child, output } of this.#past.values()) if (child !== undefined && !output) open.push(child);
+    return open;
+  }
+
+  #isFailing(): boolean {
+    for (const [path, { failed }] of this.#past) if (failed && !this.#order.isCollected(path)) return true;
+    return false;
   }
 
   knows(path: string): boolean {
