@@ -34,8 +34,8 @@ afterAll(async () => {
   await postgres?.stop();
 });
 
-async function open(leaseMs = 400): Promise<Engine> {
-  const engine = await openEngine({ databaseUrl: postgres.url, leaseMs, closeMs: 2_000, log: silent });
+async function open(leaseMs = 400, log = silent): Promise<Engine> {
+  const engine = await openEngine({ databaseUrl: postgres.url, leaseMs, closeMs: 2_000, log });
   engines.push(engine);
   return engine;
 }
@@ -222,9 +222,14 @@ describe("a run and a deploy in between", () => {
   });
 
   test("is left alone by a version that no longer has its step, and finished by one that has", async () => {
-    const [without, withIt] = [await open(), await open()];
+    const warnings: unknown[] = [];
+    const without = await open(400, { ...silent, warn: (_message, fields) => void warnings.push(fields) });
+    const withIt = await open();
     await orphan("deploy-2", workflow("gone").input(Id).step(a).step(b));
     expect(await without.work(createRegistry([workflow("gone").input(Id).step(a)]))).toBe(0);
+    expect(warnings).toEqual([
+      expect.objectContaining({ runId: "deploy-2", nodes: ["b"], fix: expect.stringContaining("previous") }),
+    ]);
     expect((await without.run("deploy-2"))?.state).toBe("running");
     expect(await withIt.work(createRegistry([workflow("gone").input(Id).step(a).step(b)]))).toBe(1);
     await until(async () => (await withIt.run("deploy-2"))?.state === "done");

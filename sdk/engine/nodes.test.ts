@@ -339,6 +339,20 @@ describe.each(["memory", "postgres"] as const)("%s", (kind) => {
       expect(JSON.stringify(await eventsOf(runId))).not.toContain("fine");
     });
 
+    test("what is no approval takes no answer, also when it has finished", async () => {
+      const w = workflow("asks-nobody")
+        .input(Id)
+        .run("plain", () => ({ approved: true, by: "ada" }));
+      const runId = unique("asks-nobody");
+      await engine.execute(w, { id: "a" }, { runId });
+      for (const approved of [true, false]) {
+        await expect(engine.approve(runId, "plain", { approved, by: "ada" })).rejects.toMatchObject({
+          code: "conflict",
+          message: expect.stringContaining("does not wait for an answer"),
+        });
+      }
+    });
+
     test("of two different answers at once one stands", async () => {
       const runId = unique("asks");
       await engine.start(asks, { id: "a" }, { runId });

@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { z } from "zod";
 import { TsdevError } from "../errors.ts";
+import { nodesOf } from "../ir/ir.ts";
 import type { Log } from "../log.ts";
 import { checkContract } from "../procedures/contract.ts";
 import type { Principal } from "../procedures/procedure.ts";
@@ -18,6 +19,7 @@ import { type EndOfRunParts, endOfRun } from "./end-of-run.ts";
 import type { Engine, ExecuteOptions, RunFilter, RunStatus, StartOptions } from "./engine.ts";
 import { Followers, followRun } from "./follow-run.ts";
 import { History } from "./history.ts";
+import { nodeIdOf } from "./path.ts";
 import { noRun } from "./run-errors.ts";
 import type { RunEvent } from "./run-event.ts";
 import { statusOf } from "./run-status.ts";
@@ -164,7 +166,8 @@ export class RunEngine implements Engine {
         fix: "see `waits` of its status",
       });
     }
-    const given = history.of(node)?.output?.read() as typeof answer | undefined;
+    const isApproval = nodesOf(run!.ir).some(({ id, op }) => op === "approve" && id === nodeIdOf(node));
+    const given = isApproval ? (history.of(node)?.output?.read() as typeof answer | undefined) : undefined;
     if (given && isSameAnswer(given, answer)) return;
     if (given) throw answeredOtherwise(node, given);
     throw new TsdevError("conflict", {

@@ -3,7 +3,7 @@
 import type { WorkflowIr } from "../ir/ir.ts";
 import type { Registry } from "../registry.ts";
 import type { Procedures } from "../workflows/code-for.ts";
-import { codeFor } from "../workflows/code-for.ts";
+import { codeFor, nodesWithoutCode } from "../workflows/code-for.ts";
 import type { AnyWorkflow, NodeCode } from "../workflows/definition.ts";
 
 type Code = ReadonlyMap<string, NodeCode>;
@@ -68,5 +68,11 @@ export class ServedWorkflows {
       if (code === null) this.#unservable.push(key);
     }
     return code;
+  }
+
+  /** The ids of the nodes of `ir` for which this process has no code. */
+  missing(name: string, ir: WorkflowIr): string[] {
+    const workflow = this.#workflows.get(name);
+    return workflow ? nodesWithoutCode(workflow, ir, this.#procedures) : [];
   }
 }

@@ -41,8 +41,6 @@ export class Worker {
   readonly #driven = new Map<string, Driven>();
   /** Places that are promised to runs which are being begun or claimed. */
   #promised = 0;
-  /** Runs whose IR this code cannot serve; said once each. */
-  readonly #unservable = new Set<string>();
   readonly #timers = new Set<NodeJS.Timeout>();
   #scanning: Promise<number> | undefined;
   #scanAgain = false;
@@ -136,9 +134,9 @@ export class Worker {
         const run = await this.#store.find(id);
         if (!run) continue;
         code = this.#parts.served.code(workflow, version, run.ir);
+        if (!code) this.#sayUnservable(run);
       }
       if (code) ids.push(id);
-      else this.#sayUnservable(id, workflow, version);
     }
     if (ids.length === 0 || this.#closing) return 0;
     const places = ids.slice(0, Math.max(0, this.places()));
@@ -152,17 +150,15 @@ export class Worker {
     return claimed.length;
   }
 
-  #sayUnservable(runId: string, workflow: string, version: string): void {
-    if (this.#unservable.has(runId)) return;
-    this.#unservable.add(runId);
-    this.#parts.log.warn(
-      "runs need a node that this version of their workflow no longer has; left to another version",
-      {
-        runId,
-        workflow,
-        version,
-      },
-    );
+  /** Once for each version: its runs are not looked at again. */
+  #sayUnservable({ id, workflow, version, ir }: StoredRun): void {
+    this.#parts.log.warn("runs need nodes that this version of their workflow no longer has; left to another process", {
+      runId: id,
+      workflow,
+      version,
+      nodes: this.#parts.served.missing(workflow, ir),
+      fix: `name the definition that has them: workflow("${workflow}", { previous: [earlier] })`,
+    });
   }
 
   #carryOn(run: ClaimedRun, asked: number): void {

@@ -17,22 +17,33 @@ export function codeFor(
   procedures?: Procedures,
 ): ReadonlyMap<string, NodeCode> | undefined {
   if (workflow.ir === ir) return workflow.code;
-  const definitions = newestFirst(workflow);
   const version = versionOf(ir);
-  const exact = definitions.find((one) => one.version === version);
+  const exact = newestFirst(workflow).find((one) => one.version === version);
   if (exact) return exact.code;
-  const ops = definitions.map((one) => new Map(nodesOf(one.ir).map(({ id, op }) => [id, op])));
+  const codeOf = finder(workflow, procedures);
   const code = new Map<string, NodeCode>();
   for (const node of nodesOf(ir)) {
-    const own =
-      definitions
-        .filter((_, index) => ops[index]?.get(node.id) === node.op)
-        .map((one) => one.code.get(node.id))
-        .find((one) => one !== undefined && serves(one, node)) ?? fromProcedures(node, procedures);
+    const own = codeOf(node);
     if (own === undefined) return undefined;
     code.set(node.id, own);
   }
   return code;
+}
+
+/** The ids of the nodes of `ir` that keep this process from carrying on its runs. */
+export function nodesWithoutCode(workflow: AnyWorkflow, ir: WorkflowIr, procedures?: Procedures): string[] {
+  const codeOf = finder(workflow, procedures);
+  return nodesOf(ir).flatMap((node) => (codeOf(node) ? [] : [node.id]));
+}
+
+function finder(workflow: AnyWorkflow, procedures: Procedures | undefined): (node: NodeIr) => NodeCode | undefined {
+  const definitions = newestFirst(workflow);
+  const ops = definitions.map((one) => new Map(nodesOf(one.ir).map(({ id, op }) => [id, op])));
+  return (node) =>
+    definitions
+      .filter((_, index) => ops[index]?.get(node.id) === node.op)
+      .map((one) => one.code.get(node.id))
+      .find((one) => one !== undefined && serves(one, node)) ?? fromProcedures(node, procedures);
 }
 
 /** True when this process can carry on a run that began with `ir`. */
