@@ -100,8 +100,13 @@ async function finish(): Promise<void> {
   const merged = suggestions.find((one) => one.verdict !== null);
   const offered = suggestions.filter((one) => one.pullRequest !== null);
   if (offered.length < expectedOffers || !merged) {
+    const others = suggestions.filter((one) => one.pullRequest === null);
+    const reasons = others.map(
+      (one) =>
+        `; ${one.detector}: ${one.declined?.reason ?? [...(one.proof?.differences ?? []), ...(one.proof?.notProven ?? [])][0] ?? one.state}`,
+    );
     throw new TsdevError("internal", {
-      message: `${offered.length} of ${expectedOffers} suggestions became a pull request${merged ? "" : ", and none was merged and measured again"}`,
+      message: `${offered.length} of ${expectedOffers} suggestions became a pull request${merged ? "" : ", and none was merged and measured again"}${reasons.join("")}`,
       fix: `a machine that is very busy measures too little; run it again, or look at \`npx tsdev suggestions --project demo --data ${data}\``,
     });
   }
