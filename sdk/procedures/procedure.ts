@@ -4,6 +4,7 @@ import type { Log } from "../log.ts";
 import { checkPolicies } from "../policies/check-policy.ts";
 import type { ProcedurePolicies } from "../policies/policies.ts";
 import { callerOf, type SourceLocation } from "../source-location.ts";
+import { checkParts } from "./check-parts.ts";
 import { checkDeclaredErrors, type Fail } from "./declared-error.ts";
 
 /** Who calls. An app's `authenticate` makes it from a request; runs keep that of whoever started them. */
@@ -99,7 +100,7 @@ export type InputOf<P extends AnyProcedure> = z.input<P["input"]>;
 export type OutputOf<P extends AnyProcedure> = z.output<P["output"]>;
 
 /**
- * Declares a procedure. Throws `invalid_config` naming the procedure when a policy or a declared error is wrong.
+ * Declares a procedure. Throws `invalid_config` naming the procedure when a part of it is wrong.
  *
  * @example
  * export const validateOrder = procedure({
@@ -131,6 +132,7 @@ export function procedure<
   http?: HttpRoute;
   handler: (input: z.output<I>, context: HandlerContext<E>) => z.input<O> | Promise<z.input<O>>;
 }): Procedure<Name, I, O, E> {
+  checkParts(parts);
   return Object.freeze({
     kind: "procedure" as const,
     name: parts.name,
