@@ -13,9 +13,10 @@ import { encodeProtobufMetrics } from "./metrics-protobuf.ts";
 import { encodeRecordings } from "./recording-rows.ts";
 import { knownMs } from "./request-journal.ts";
 import { TooManyRowBytes } from "./row-binary.ts";
+import { giveBack } from "./row-buffers.ts";
 import { encodeJsonSpans } from "./spans-json.ts";
 import { encodeProtobufSpans } from "./spans-protobuf.ts";
-import { liveBounds, type Tenant, type TimeBounds } from "./tables.ts";
+import { type IngestTable, liveBounds, type Tenant, type TimeBounds } from "./tables.ts";
 
 export type Encoding = "protobuf" | "json";
 export type Signal = keyof TelemetrySettings["retentionDays"];
@@ -101,7 +102,7 @@ export class Ingest {
         return readJson(body, (sent) => encodeJsonSpans(sent, tenant, bounds, observed()));
       });
       if (sampling === undefined || seen === undefined) {
-        await this.#store.insert("otel_traces", rows, result.accepted, request);
+        await this.#insert("otel_traces", rows, result.accepted, request);
       } else {
         const { keepShare, slowQuantile, minPerMinute, waitSeconds } = sampling;
         const policy = { keepShare, slowQuantile, minPerMinute };
@@ -121,7 +122,7 @@ export class Ingest {
       );
       const bounds = await this.#bounds(tenant, "logs");
       const { kept, ...result } = withinBounds(read, bounds);
-      await this.#store.insert("otel_logs", encodeLogs(kept, bounds.retentionDays), kept.length, request);
+      await this.#insert("otel_logs", encodeLogs(kept, bounds.retentionDays), kept.length, request);
       this.#store.logFeed.publish(kept);
       this.#copy("logs", body, encoding, tenant);
       return result;
@@ -139,7 +140,7 @@ export class Ingest {
       // Each table is known for itself: a process that dies between two of them has stored a part of the request.
       const missing = tables.filter(({ table }) => !this.#store.knows(`${request}.${table}`));
       await Promise.all(
-        missing.map(({ table, rows, count }) => this.#store.insert(table, rows, count, `${request}.${table}`)),
+        missing.map(({ table, rows, count }) => this.#insert(table, rows, count, `${request}.${table}`)),
       );
       this.#copy("metrics", body, encoding, tenant);
       return result;
@@ -169,6 +170,12 @@ export class Ingest {
             : "";
       return { accepted, rejected: items.length - accepted, reason };
     });
+  }
+
+  async #insert(table: IngestTable, rows: Buffer, count: number, request: string): Promise<void> {
+    await this.#store.insert(table, rows, count, request);
+    // Stored, or in a file of the spool. Rows that failed are left to the garbage collector.
+    giveBack(rows);
   }
 
   #once(

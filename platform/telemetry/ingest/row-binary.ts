@@ -1,6 +1,7 @@
 // RowBinary: writes rows in ClickHouse's binary row format into one growing buffer.
 import { isUtf8 } from "node:buffer";
 import { cutAt } from "./attribute-limits.ts";
+import { giveBack, takeBuffer } from "./row-buffers.ts";
 
 /** The lower case hexadecimal digits as character codes. */
 const hexDigits = Buffer.from("0123456789abcdef", "latin1");
@@ -34,11 +35,11 @@ export class RowBinary {
   #length = 0;
 
   constructor(capacity = 64 * 1024) {
-    this.#buffer = Buffer.allocUnsafeSlow(capacity);
+    this.#buffer = takeBuffer(capacity);
     this.#view = new DataView(this.#buffer.buffer);
   }
 
-  /** The bytes written so far; valid until the next write. */
+  /** The bytes written so far; valid until the next write, and until they are given back. */
   bytes(): Buffer {
     return this.#buffer.subarray(0, this.#length);
   }
@@ -55,8 +56,9 @@ export class RowBinary {
     const needed = this.#length + count;
     if (needed <= this.#buffer.length) return;
     if (needed > rowsLimit) throw new TooManyRowBytes();
-    const larger = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(this.#buffer.length * 2, rowsLimit)));
+    const larger = takeBuffer(Math.max(needed, Math.min(this.#buffer.length * 2, rowsLimit)));
     this.#buffer.copy(larger, 0, 0, this.#length);
+    giveBack(this.#buffer);
     this.#buffer = larger;
     this.#view = new DataView(larger.buffer);
   }
