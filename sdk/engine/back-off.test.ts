@@ -26,7 +26,7 @@ afterAll(async () => {
 });
 
 async function open(options: EngineOptions = {}): Promise<Engine> {
-  const engine = await openEngine({ databaseUrl: postgres.url, leaseMs: 1_000, closeMs: 500, log: silent, ...options });
+  const engine = await openEngine({ databaseUrl: postgres.url, leaseMs: 10_000, closeMs: 500, log: silent, ...options });
   engines.push(engine);
   return engine;
 }
@@ -53,7 +53,7 @@ const hours = workflow("hours")
   .step(busy("comes-back-late", 1, 3_600_000));
 const second = workflow("second")
   .input(Id)
-  .step(busy("comes-back", 1, 1_050));
+  .step(busy("comes-back", 1, 2_000));
 
 async function until<T>(probe: () => Promise<T | undefined | false>): Promise<T> {
   for (;;) {

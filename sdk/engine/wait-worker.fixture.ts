@@ -64,7 +64,7 @@ const after = effect("after");
 const undoFirst = effect("undoFirst");
 const onlyOnce = effect("onlyOnce", { idempotent: false });
 /** Long enough that the run is put down in between. */
-const flaky = effect("flaky", { retryMs: 1_200, fails: 2 });
+const flaky = effect("flaky", { retryMs: 2_000, fails: 2 });
 const child = workflow("child").input(Id).step(effect("inside")).approve("ask");
 
 export const workflows = {
