@@ -182,6 +182,19 @@ texts.each("texts", one, (item) => item.run("y", () => ({ z: 1 })));
 const number = () => 1;
 // @ts-expect-error the items are no list
 start.each("texts", number, (item) => item.run("y", yes));
+const text = () => "abc";
+// @ts-expect-error the items are a text
+start.each("letters", text, (item) => item.run("y", () => ({ z: 1 })));
+// biome-ignore format: the error is on the line below its comment
+// @ts-expect-error the same inside another node
+start.when("x", () => true, (then) => then.each("letters", ({ orderId }) => orderId, (item) => item.run("y", () => ({ z: 1 }))));
+// biome-ignore format: its letters are a list
+start.each("letters", ({ orderId }) => [...orderId], (item) => item.run("y", ({ item }) => ({ z: item.length })));
+start.each(
+  "set",
+  ({ orderId }) => new Set([orderId]),
+  (item) => item.run("y", ({ item }) => ({ z: item.length })),
+);
 // @ts-expect-error step 'ocr' reads 'item', which is of another type
 start.each("texts", one, (item) => item.step(ocr));
 // @ts-expect-error no such handling of errors

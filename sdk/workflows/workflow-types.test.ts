@@ -86,6 +86,7 @@ const start = workflow("w").input(z.object({ id: z.string(), kind: z.enum(["big"
     ["start.step(validate).compensate(numeric);", "compensation 'numeric' reads 'id'"],
     ['start.waitFor("id", paid);', "'id' adds the key 'id', which the scope already has"],
     ["start.parallel([validate, audit]).compensate(mail);", "Property 'compensate' does not exist"],
+    ['start.each("e", ({ id }) => id, (q) => q.step(validate));', "the items are a text: give a list"],
     ['start.sleep("s", { ms: 1 }).withRetry({ maxAttempts: 2 });', "Property 'withRetry' does not exist"],
     [
       'workflow("k", { concurrency: { limit: 1, key: (input: { tenant: string }) => input.tenant } }).input(z.object({}));',

@@ -147,7 +147,10 @@ export interface Chain<H extends AnyRoot, S extends Pair, Ids extends string> {
    */
   each<const Id extends string, Item, B extends AnyBranch, const E extends "collect" | undefined = undefined>(
     id: Id & CheckKey<S, Ids, Id>,
-    items: (scope: ScopeOf<S>) => Iterable<Item>,
+    // Spelled out here, since the compiler would show the name of a type alias instead of the sentence.
+    items: (scope: ScopeOf<S>) => Iterable<Item> & {
+      readonly charAt?: TsdevTypeError<"the items are a text: give a list, such as [...text] for its letters">;
+    },
     body: (item: Branch<EachScope<S, Item>, Ids | Id>) => B,
     options?: { concurrency?: number; onError?: E },
   ): Chain<H, S | readonly [Id, EachElement<Added<EachScope<S, Item>, B>, E>[]], Ids | Id | IdsIn<B>>;
