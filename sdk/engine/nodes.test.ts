@@ -308,9 +308,9 @@ describe.each(["memory", "postgres"] as const)("%s", (kind) => {
 
     test("none in time fails with timeout, or goes on without one", async () => {
       const base = workflow("impatient").input(Id);
-      const strict = base.waitFor("payment", paid, { timeoutMs: 20 });
+      const strict = base.waitFor("payment", paid, { key: ({ id }) => id, timeoutMs: 20 });
       await expect(engine.execute(strict, { id: "a" })).rejects.toMatchObject({ code: "timeout" });
-      const lenient = base.waitFor("payment", paid, { timeoutMs: 1_050, onTimeout: "continue" });
+      const lenient = base.waitFor("payment", paid, { key: ({ id }) => id, timeoutMs: 1_050, onTimeout: "continue" });
       expect(await engine.execute(lenient, { id: "a" })).toEqual({ id: "a", payment: undefined });
     });
 

@@ -60,6 +60,7 @@ const paid = event({
   payload: z.object({ orderId: z.string(), amount: z.number() }),
   key: ({ orderId }) => orderId,
 });
+const opened = event({ name: "opened", payload: z.object({ at: z.string() }) });
 const start = workflow("w").input(Input);
 
 // `.when`: a key of both branches has either type, one of a single branch may be undefined.
@@ -234,25 +235,34 @@ start.sleep("cool-off", { ms: 1 }).withRetry({ maxAttempts: 2 });
 // `.waitFor`
 const waited = start
   .waitFor("payment", paid, { key: ({ orderId }) => orderId, timeoutMs: 1_000, onTimeout: "continue" })
-  .waitFor("second", paid);
+  .waitFor("second", opened);
 type Waited = WorkflowOutput<typeof waited>;
 expectTypeOf<Waited["payment"]>().toEqualTypeOf<{ orderId: string; amount: number } | undefined>();
-expectTypeOf<Waited["second"]>().toEqualTypeOf<{ orderId: string; amount: number }>();
+expectTypeOf<Waited["second"]>().toEqualTypeOf<{ at: string }>();
 expectTypeOf<WorkflowOutput<ReturnType<typeof limited>>["payment"]>().toEqualTypeOf<{
   orderId: string;
   amount: number;
 }>();
-const limited = () => start.waitFor("payment", paid, { timeoutMs: 1_000 });
+const limited = () => start.waitFor("payment", paid, { key: ({ orderId }) => orderId, timeoutMs: 1_000 });
+// @ts-expect-error the event has a key
+start.waitFor("payment", paid);
+// @ts-expect-error the event has a key, and the limit is no key
+start.waitFor("payment", paid, { timeoutMs: 1_000 });
+// @ts-expect-error the event has no key
+start.waitFor("opening", opened, { key: ({ orderId }) => orderId });
+start.waitFor("opening", opened, { timeoutMs: 5, onTimeout: "continue" });
+// @ts-expect-error the same inside another node
+start.when("x", yes, (then) => then.waitFor("payment", paid));
 // @ts-expect-error what happens on a timeout that never comes
-start.waitFor("payment", paid, { onTimeout: "continue" });
+start.waitFor("opening", opened, { onTimeout: "continue" });
 // @ts-expect-error the key is a text
 start.waitFor("payment", paid, { key: ({ total }) => total });
 // @ts-expect-error 'total' is in the scope already
-start.waitFor("total", paid);
+start.waitFor("total", opened);
 // @ts-expect-error no event
 start.waitFor("payment", review);
 // @ts-expect-error nothing to nest: the id is the key
-start.waitFor("payment", paid).as("x");
+start.waitFor("opening", opened).as("x");
 
 // `.approve`
 const approved = start.approve("manager", { timeoutMs: 1_000, onTimeout: "reject", onReject: "continue" });

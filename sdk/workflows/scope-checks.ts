@@ -2,7 +2,8 @@
 import type { z } from "zod";
 import type { AnyProcedure } from "../procedures/procedure.ts";
 import type { AnyWorkflow } from "./definition.ts";
-import type { AnyBranch, IdOf, IdsIn, KnownKeys, Pair, RunPairs, StepPairs, TypeAt } from "./scope.ts";
+import type { AnyEvent } from "./event.ts";
+import type { AnyBranch, IdOf, IdsIn, KnownKeys, Pair, RunPairs, ScopeOf, StepPairs, TypeAt } from "./scope.ts";
 
 /** An error as a type: the compiler shows the sentence. */
 export interface TsdevTypeError<Message extends string> {
@@ -132,3 +133,15 @@ type SharedIds<Before extends string, Cs> = {
 type CheckCaseIds<Before extends string, Cs> = [SharedIds<Before, Cs>] extends [never]
   ? unknown
   : TsdevTypeError<`'${SharedIds<Before, Cs>}' is the id of nodes in two cases: give one another with { as }`>;
+
+/** Whether one may wait for an event without saying which: an event with a key is about one of many things. */
+export type CheckUnkeyed<E extends AnyEvent> = undefined extends E["key"]
+  ? unknown
+  : TsdevTypeError<`event '${E["name"]}' has a key: say which one is meant with { key: (scope) => … }`>;
+
+/** The option that says which of the events is meant: there where the event has a key, and only there. */
+export type KeyOption<S extends Pair, E extends AnyEvent> = [E["key"]] extends [undefined]
+  ? { key?: TsdevTypeError<`event '${E["name"]}' has no key: give it one where it is declared, or wait without`> }
+  : undefined extends E["key"]
+    ? { key?: (scope: ScopeOf<S>) => string }
+    : { key: (scope: ScopeOf<S>) => string };

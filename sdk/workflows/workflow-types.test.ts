@@ -52,6 +52,7 @@ describe("the types of a workflow", () => {
     declare("numeric", "id: z.number()", "done: z.boolean()") +
     `const child = workflow("child").input(z.object({ email: z.string() })).step(mail);
 const paid = event({ name: "paid", payload: z.object({}) });
+const about = event({ name: "about", payload: z.object({ id: z.string() }), key: ({ id }) => id });
 const start = workflow("w").input(z.object({ id: z.string(), kind: z.enum(["big", "small"]) }));\n`;
 
   const misuses = [
@@ -86,6 +87,9 @@ const start = workflow("w").input(z.object({ id: z.string(), kind: z.enum(["big"
     ["start.step(validate).compensate(numeric);", "compensation 'numeric' reads 'id'"],
     ['start.waitFor("id", paid);', "'id' adds the key 'id', which the scope already has"],
     ["start.parallel([validate, audit]).compensate(mail);", "Property 'compensate' does not exist"],
+    ['start.waitFor("p", about);', "event 'about' has a key: say which one is meant with { key: (scope) => … }"],
+    ['start.waitFor("p", about, { timeoutMs: 5 });', "Property 'key' is missing"],
+    ['start.waitFor("p", paid, { key: ({ id }) => id });', "event 'paid' has no key: give it one where it is declared"],
     ['start.each("e", ({ id }) => id, (q) => q.step(validate));', "the items are a text: give a list"],
     ['start.sleep("s", { ms: 1 }).withRetry({ maxAttempts: 2 });', "Property 'withRetry' does not exist"],
     [

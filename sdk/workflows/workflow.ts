@@ -39,6 +39,8 @@ import type {
   CheckReads,
   CheckRun,
   CheckStep,
+  CheckUnkeyed,
+  KeyOption,
   TsdevTypeError,
 } from "./scope-checks.ts";
 
@@ -172,13 +174,17 @@ export interface Chain<H extends AnyRoot, S extends Pair, Ids extends string> {
   ): Chain<H, S, Ids | Id>;
 
   /**
-   * Waits for an event. Adds its payload. `key` says which of the events is meant. After `timeoutMs` the run fails, or
+   * Waits for an event. Adds its payload. `key` says which of the events is meant, and must where the event has one. After `timeoutMs` the run fails, or
    * with `onTimeout: "continue"` goes on with undefined.
    */
+  waitFor<const Id extends string, E extends AnyEvent>(
+    id: Id & CheckKey<S, Ids, Id>,
+    event: E & CheckUnkeyed<E>,
+  ): Chain<H, S | readonly [Id, z.output<E["payload"]>], Ids | Id>;
   waitFor<const Id extends string, E extends AnyEvent, const T extends "continue" | undefined = undefined>(
     id: Id & CheckKey<S, Ids, Id>,
     event: E,
-    options?: { key?: (scope: ScopeOf<S>) => string } & Limited<T>,
+    options: KeyOption<S, E> & Limited<T>,
   ): Chain<H, S | readonly [Id, z.output<E["payload"]> | (T extends "continue" ? undefined : never)], Ids | Id>;
 
   /**
