@@ -102,6 +102,14 @@ export class History {
     return this.#order.has(path);
   }
 
+  /** False for a path in an item or a round that the run has not come to. */
+  hasBegunAround(path: string): boolean {
+    const iterations = [...path.matchAll(/\](?=\/|$)/g)].map(({ index }) => path.slice(0, index + 1));
+    return iterations.every((one) =>
+      [...this.#past.keys()].some((known) => known === one || known.startsWith(`${one}/`)),
+    );
+  }
+
   #at(path: string, seq: number): Past {
     let past = this.#past.get(path);
     if (!past) {

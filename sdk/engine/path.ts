@@ -20,6 +20,10 @@ export function nodeIdOf(path: string): string {
   return segmentsOf(path).at(-1)!.id;
 }
 
+function isIterating(op: NodeIr["op"]): boolean {
+  return op === "each" || op === "repeat";
+}
+
 interface Order {
   readonly place: number;
   readonly op: NodeIr["op"];
@@ -27,6 +31,8 @@ interface Order {
   readonly collects: boolean;
   /** The id of the parallel node around it. */
   readonly parallel: string | undefined;
+  /** The ids of the iterating nodes around it, the outermost first. */
+  readonly around: readonly string[];
 }
 
 /** Whether paths are at a node, below it, or after it in the order of the source. */
@@ -34,22 +40,32 @@ export class PathOrder {
   readonly #orders = new Map<string, Order>();
 
   constructor(ir: WorkflowIr) {
-    const walk = (nodes: readonly NodeIr[], parallel: string | undefined) => {
+    const walk = (nodes: readonly NodeIr[], parallel: string | undefined, around: readonly string[]) => {
       for (const node of nodes) {
         this.#orders.set(node.id, {
           place: this.#orders.size,
           op: node.op,
           collects: node.op === "each" && node.onError === "collect",
           parallel,
+          around,
         });
-        for (const body of bodiesOf(node)) walk(body, node.op === "parallel" ? node.id : undefined);
+        const inside = isIterating(node.op) ? [...around, node.id] : around;
+        for (const body of bodiesOf(node)) walk(body, node.op === "parallel" ? node.id : undefined, inside);
       }
     };
-    walk(ir.nodes, undefined);
+    walk(ir.nodes, undefined, []);
   }
 
+  /** True for the path of a node, or of an item or a round; whether there are so many is not looked at. */
   has(path: string): boolean {
-    return this.#orders.has(nodeIdOf(path));
+    const segments = segmentsOf(path);
+    const last = segments.pop()!;
+    const order = this.#orders.get(last.id);
+    if (!order || (last.iteration !== undefined && !isIterating(order.op))) return false;
+    return (
+      segments.length === order.around.length &&
+      segments.every(({ id, iteration }, level) => iteration !== undefined && id === order.around[level])
+    );
   }
 
   /** True when a failure of the path is one of an item whose list goes on. */

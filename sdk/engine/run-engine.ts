@@ -200,13 +200,16 @@ export class RunEngine implements Engine {
         fix: "use rerun for a new run with the same input",
       });
     }
-    if (options.from !== undefined && !history.knows(options.from)) {
+    const { from } = options;
+    if (from !== undefined && !(history.knows(from) && history.hasBegunAround(from))) {
       throw new TsdevError("not_found", {
-        message: `run "${runId}" has no node "${options.from}"`,
-        fix: "name a node of the version it began with, see its finishedSteps",
+        message: history.knows(from)
+          ? `run "${runId}" never came to "${from}"`
+          : `run "${runId}" has no node "${from}"`,
+        fix: 'name a node of the version it began with by its path, such as "pages[2]/read"; see its finishedSteps',
       });
     }
-    await this.#act(runId, retryRun(options.from ?? null));
+    await this.#act(runId, retryRun(from ?? null));
   }
 
   async rerun(runId: string, options: { runId?: string; principal?: Principal } = {}): Promise<{ runId: string }> {
