@@ -42,6 +42,7 @@ import { Ingest, settingsBounds, settingsSampling } from "./platform/telemetry/i
 import { openLogs } from "./platform/telemetry/logs.ts";
 import { openMetrics } from "./platform/telemetry/metrics-operations.ts";
 import { TenantSql } from "./platform/telemetry/query/tenant-sql.ts";
+import { deploymentTenants } from "./platform/telemetry/runtime-metrics/deployment-tenants.ts";
 import { measureInstances } from "./platform/telemetry/runtime-metrics/measure-instances.ts";
 import { findingTraces } from "./platform/telemetry/sampling/finding-traces.ts";
 import { openTraces } from "./platform/telemetry/traces.ts";
@@ -305,7 +306,11 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
     identity,
     masterKey,
     telemetry: telemetryIngest,
-    metrics: platformMetrics({ store: telemetry, ingest: telemetryIngest, forwarder }),
+    metrics: platformMetrics({
+      ...{ store: telemetry, ingest: telemetryIngest, forwarder },
+      requests: () => runtime.requests(),
+      tenantsOf: (ids) => deploymentTenants(db, ids),
+    }),
     git: local,
     deployments,
     projects,
@@ -328,6 +333,7 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
   measureInstances({
     db,
     instances: () => runtime.status(),
+    requests: () => runtime.requests(),
     ingest: telemetryIngest,
     log: (message) => console.error(message),
     signal: stop.signal,

@@ -10,6 +10,7 @@ import { canceled, type Launch, LocalInstances } from "./local-instances.ts";
 import { OutputTail } from "./output-tail.ts";
 import { Restarts } from "./restarts.ts";
 import { openRouter, type Router } from "./router/open-router.ts";
+import type { RequestMetricsState } from "./router/request-metrics.ts";
 import type { RoutingTable } from "./router/table.ts";
 import type { InstanceGroup, InstanceStatus, OutputLine, Runtime, StartFailure } from "./runtime.ts";
 import { Serial } from "./serial.ts";
@@ -41,6 +42,8 @@ export interface LocalRuntimeOptions {
 export interface LocalRuntime extends Runtime {
   /** Where requests for no app go: a port of 127.0.0.1; null while the control plane is away. Survives in the router. */
   setControlPlane(port: number | null): Promise<void>;
+  /** How long requests took, as the router measured them; its groups are deployments. */
+  requests(): Promise<RequestMetricsState>;
 }
 
 type StartResult = { ok: true } | ({ ok: false } & StartFailure);
@@ -265,6 +268,10 @@ class Local implements LocalRuntime {
   async setControlPlane(port: number | null): Promise<void> {
     this.#controlPlane = port === null ? null : { host: "127.0.0.1", port };
     await this.#publish();
+  }
+
+  requests(): Promise<RequestMetricsState> {
+    return this.#router.requests();
   }
 
   async stopAll(): Promise<void> {

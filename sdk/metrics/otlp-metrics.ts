@@ -1,10 +1,18 @@
 // OTLP: collected series as an ExportMetricsServiceRequest in protobuf's JSON, cumulative from the start of the process.
 import type { Attributes, AttributeValue } from "@opentelemetry/api";
-import type { ScopeSeries } from "./meter.ts";
 import type { Point, Series } from "./series.ts";
 
 /** opentelemetry-proto AggregationTemporality. */
 const cumulative = 2;
+
+/** The series of one instrumentation scope, wherever they were measured. */
+export interface MeasuredScope {
+  name: string;
+  version: string;
+  series: readonly MeasuredSeries[];
+}
+
+export type MeasuredSeries = Pick<Series, "name" | "unit" | "description" | "kind" | "bounds" | "points">;
 
 export interface CollectedAt {
   /** Milliseconds since the epoch. */
@@ -15,7 +23,7 @@ export interface CollectedAt {
 /** The request's text; undefined where nothing was measured. */
 export function metricsRequest(
   resource: Attributes,
-  scopes: readonly ScopeSeries[],
+  scopes: readonly MeasuredScope[],
   at: CollectedAt,
 ): string | undefined {
   const scopeMetrics = scopes.flatMap(({ name, version, series }) => {
@@ -26,7 +34,7 @@ export function metricsRequest(
   return JSON.stringify({ resourceMetrics: [{ resource: { attributes: keyValues(resource) }, scopeMetrics }] });
 }
 
-function metric(series: Series, at: CollectedAt): object | undefined {
+function metric(series: MeasuredSeries, at: CollectedAt): object | undefined {
   const dataPoints = [...series.points].map((point) => dataPoint(series, point, at));
   if (dataPoints.length === 0) return undefined;
   const { name, description, unit, kind } = series;
@@ -36,7 +44,11 @@ function metric(series: Series, at: CollectedAt): object | undefined {
   return { ...head, sum: { dataPoints, aggregationTemporality: cumulative, isMonotonic: kind === "counter" } };
 }
 
-function dataPoint(series: Series, { attributes, value, histogram }: Point, { startMs, nowMs }: CollectedAt): object {
+function dataPoint(
+  series: MeasuredSeries,
+  { attributes, value, histogram }: Point,
+  { startMs, nowMs }: CollectedAt,
+): object {
   const head = {
     attributes: keyValues(attributes),
     ...(series.kind === "gauge" ? {} : { startTimeUnixNano: nanoseconds(startMs) }),

@@ -2,6 +2,7 @@
 import { rmSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { createInterface } from "node:readline";
+import type { RequestMetricsState } from "./request-metrics.ts";
 import type { RoutingTable } from "./table.ts";
 
 /** What can be asked of a router; each is safe to repeat. */
@@ -11,6 +12,7 @@ export type Command =
   | { do: "drain"; ids: string[]; limitMs: number }
   | { do: "cut"; ids: string[] }
   | { do: "stats" }
+  | { do: "requests" }
   | { do: "quit" };
 
 export interface RouterStats {
@@ -29,6 +31,7 @@ export interface Answers {
   drain: { drained: boolean };
   cut: { done: true };
   stats: RouterStats;
+  requests: RequestMetricsState;
   quit: { done: true };
 }
 

@@ -11,6 +11,7 @@ import { readJson, writeDurably } from "../durable-file.ts";
 import { endGroup, groupMembers } from "../process-group.ts";
 import { findMarked, findProcess } from "../process-identity.ts";
 import type { Answers, Command, RouterStats } from "./control.ts";
+import type { RequestMetricsState } from "./request-metrics.ts";
 import { supervisorArguments } from "./supervisor-script.ts";
 import type { RoutingTable } from "./table.ts";
 
@@ -25,6 +26,8 @@ export interface Router {
   /** Closes the long connections (WebSocket, event streams) of these instances. */
   cut(ids: string[]): Promise<void>;
   stats(): Promise<RouterStats>;
+  /** How long requests took, by group. Throws where the router that runs is of a version without this. */
+  requests(): Promise<RequestMetricsState>;
   /** Ends router and supervisor; the port is free afterwards. */
   quit(): Promise<void>;
   /** Lets go; the router goes on. */
@@ -298,6 +301,7 @@ export async function openRouter(options: RouterOptions): Promise<Router> {
     drain: async (ids, limitMs) => (await call({ do: "drain", ids, limitMs })).drained,
     cut: async (ids) => void (await call({ do: "cut", ids })),
     stats: () => call({ do: "stats" }),
+    requests: () => call({ do: "requests" }),
     close,
     async quit() {
       clearInterval(watch);

@@ -6,6 +6,7 @@ import { parseArgs } from "node:util";
 import { readJson, writeDurably } from "../durable-file.ts";
 import { type Command, type RouterStats, serveControl } from "./control.ts";
 import { createProxy } from "./proxy.ts";
+import { RequestMetrics } from "./request-metrics.ts";
 import { supervisorArguments } from "./supervisor-script.ts";
 import { emptyTable, type RoutingTable } from "./table.ts";
 import { Upstreams } from "./upstreams.ts";
@@ -21,7 +22,8 @@ const startedAt = new Date().toISOString();
 let table: RoutingTable = readJson<RoutingTable>(tablePath) ?? emptyTable;
 const upstreams = new Upstreams();
 upstreams.set(table);
-const server = createProxy(upstreams, () => table);
+const requests = new RequestMetrics();
+const server = createProxy(upstreams, () => table, requests);
 const connections = new Set<Socket>();
 server.on("connection", (socket: Socket) => {
   connections.add(socket);
@@ -65,6 +67,8 @@ async function answer(command: Command): Promise<unknown> {
       const port = typeof address === "object" && address ? address.port : 0;
       return { protocol: 1, pid: process.pid, port, startedAt, upstreams: upstreams.stats() } satisfies RouterStats;
     }
+    case "requests":
+      return requests.state((group) => Object.hasOwn(table.groups, group));
     case "quit":
       setImmediate(() => leave(1000));
       return { done: true };

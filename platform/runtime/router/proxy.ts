@@ -18,6 +18,7 @@ import {
   scaledToZero,
 } from "./answer.ts";
 import { hasBody, requestHeaders, responseHeaders, trailerPairs } from "./headers.ts";
+import { eventStreams, type RequestMetrics } from "./request-metrics.ts";
 import { type RoutingTable, route } from "./table.ts";
 import { forwardUpgrade } from "./upgrade.ts";
 import { maxHeaderSize, type Outcome, Upstream, type Upstreams } from "./upstreams.ts";
@@ -34,7 +35,7 @@ interface Forward {
 }
 
 /** Builds the server; it does not listen yet. `table` is asked for every request. */
-export function createProxy(upstreams: Upstreams, table: () => RoutingTable): Server {
+export function createProxy(upstreams: Upstreams, table: () => RoutingTable, requests: RequestMetrics): Server {
   let held = 0;
   let controlPlane: Upstream | undefined;
 
@@ -115,6 +116,7 @@ export function createProxy(upstreams: Upstreams, table: () => RoutingTable): Se
     shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === "websocket",
   });
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
+    requests.watch(route(table(), request.headers.host), request, response);
     void forward(request.headers.host, {
       gone: () => response.destroyed,
       attempt: (upstream, fresh) => forwardRequest(upstreams, upstream, request, response, fresh),
@@ -218,6 +220,7 @@ function forwardRequest(
         return answerRequest(brokeOff(), request, response);
       }
       if (/^text\/event-stream\b/i.test(incoming.headers["content-type"] ?? "")) {
+        eventStreams.add(response);
         upstreams.hold(upstream, outgoing);
         outgoing.once("close", () => upstreams.release(upstream, outgoing));
         uncount();

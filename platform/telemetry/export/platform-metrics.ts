@@ -1,17 +1,24 @@
-// Metrics of the platform's telemetry for Prometheus: what came in, what waits, what is sampled and copied.
+// Metrics of the platform for Prometheus: what telemetry came in, waits, is sampled and copied, and what the router answered.
 import { Counter, Gauge, Registry } from "prom-client";
+import type { RequestMetricsState } from "../../runtime/router/request-metrics.ts";
 import type { TelemetryStore } from "../clickhouse.ts";
 import type { Ingest } from "../ingest/ingest.ts";
+import type { DeploymentTenant } from "../runtime-metrics/deployment-tenants.ts";
 import type { Forwarder } from "./forwarder.ts";
+import { type FamilyValue, histogramValues, registerFamily } from "./metric-family.ts";
 
 export interface PlatformMetricsParts {
   store: Pick<TelemetryStore, "spool" | "tail">;
   ingest: Pick<Ingest, "counts">;
   forwarder: Pick<Forwarder, "total">;
+  /** What the router measured. A router that does not answer leaves its metric empty, never the others. */
+  requests(): Promise<RequestMetricsState>;
+  /** Whose deployments the router's groups are. */
+  tenantsOf(deployments: readonly string[]): Promise<ReadonlyMap<string, DeploymentTenant>>;
 }
 
 /** A registry whose values are read when it is asked. Its text is `await registry.metrics()`. */
-export function platformMetrics({ store, ingest, forwarder }: PlatformMetricsParts): Registry {
+export function platformMetrics({ store, ingest, forwarder, requests, tenantsOf }: PlatformMetricsParts): Registry {
   const registers = [new Registry()];
   const gauge = (name: string, help: string, read: () => number) =>
     new Gauge({
@@ -61,5 +68,34 @@ export function platformMetrics({ store, ingest, forwarder }: PlatformMetricsPar
     return (user + system) / 1e6;
   });
   gauge("process_resident_memory_bytes", "Resident memory of the control plane.", () => process.memoryUsage.rss());
+  const name = "http_server_request_duration_seconds";
+  const help = "Duration of HTTP requests to apps and to the platform, measured by the router.";
+  registerFamily(registers[0]!, { name, help, type: "histogram" }, async () => {
+    try {
+      const state = await requests();
+      const tenants = await tenantsOf(state.groups.map(({ group }) => group));
+      return requestValues(name, state, tenants);
+    } catch {
+      return [];
+    }
+  });
   return registers[0]!;
+}
+
+function requestValues(
+  name: string,
+  { bounds, groups }: RequestMetricsState,
+  tenants: ReadonlyMap<string, DeploymentTenant>,
+): FamilyValue[] {
+  return groups.flatMap(({ group, points }) => {
+    const of = tenants.get(group);
+    const { organizationId = "", project = "", environment = "" } = of?.tenant ?? {};
+    const where = of
+      ? { organization: organizationId, project, environment, service: of.service, deployment: group }
+      : { organization: "", project: "", environment: "", service: group, deployment: "" };
+    return points.flatMap(({ attributes, histogram: { count, sum, buckets } }) => {
+      const own = Object.entries(attributes).map(([key, value]) => [key.replaceAll(".", "_"), String(value)]);
+      return histogramValues(name, { ...where, ...Object.fromEntries(own) }, { bounds, counts: buckets, count, sum });
+    });
+  });
 }
