@@ -18,7 +18,7 @@ import { Abandoned, Canceled, type Group, RunFailure, reasonOf, Stopped } from "
 const shortMs = 1_000;
 /**
  * A run is kept for so long after it began to do nothing but wait, milliseconds for each row of its journal: reading it
- * again costs some 3 µs a row, so that a run which is woken often pays at most a few percent for it.
+ * again costs 1 to 2 µs a row, so that a run which is woken often pays at most a few percent for it.
  */
 const lingerMsPerRow = 0.1;
 /** Shorter journals are read again at once. */
