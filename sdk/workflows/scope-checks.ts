@@ -3,7 +3,18 @@ import type { z } from "zod";
 import type { AnyProcedure } from "../procedures/procedure.ts";
 import type { AnyWorkflow } from "./definition.ts";
 import type { AnyEvent } from "./event.ts";
-import type { AnyBranch, IdOf, IdsIn, KnownKeys, Pair, RunPairs, ScopeOf, StepPairs, TypeAt } from "./scope.ts";
+import type {
+  AnyBranch,
+  HasNoKeys,
+  IdOf,
+  IdsIn,
+  KnownKeys,
+  Pair,
+  RunPairs,
+  ScopeOf,
+  StepPairs,
+  TypeAt,
+} from "./scope.ts";
 
 /** An error as a type: the compiler shows the sentence. */
 export interface TsdevTypeError<Message extends string> {
@@ -63,6 +74,10 @@ export type CheckStep<S extends Pair, Ids extends string, P extends AnyProcedure
       ? TsdevTypeError<M>
       : CheckWrites<S, P["name"], StepPairs<P, As>>;
 
+/** What the compiler shows when a chain goes on after an output without keys. */
+export type KeylessSentence<Name extends string> =
+  `the output of '${Name}' is no object, so it has no keys to add: name it with .as("key")`;
+
 type OtherPairs<Ps extends readonly AnyProcedure[], I> = {
   [J in keyof Ps]: J extends I ? never : StepPairs<Ps[J], undefined>;
 }[number];
@@ -73,9 +88,11 @@ type OtherNames<Ps extends readonly AnyProcedure[], I> = {
 type CheckBranch<S extends Pair, Ids extends string, Ps extends readonly AnyProcedure[], I, P extends AnyProcedure> =
   CheckStep<S, Ids | OtherNames<Ps, I>, P, undefined, false> extends TsdevTypeError<infer M>
     ? TsdevTypeError<M>
-    : [StepPairs<P, undefined>[0] & OtherPairs<Ps, I>[0]] extends [never]
-      ? unknown
-      : TsdevTypeError<`two parallel branches write '${StepPairs<P, undefined>[0] & OtherPairs<Ps, I>[0]}'`>;
+    : HasNoKeys<z.output<P["output"]>> extends true
+      ? TsdevTypeError<`the output of '${P["name"]}' is no object, so it has no keys to add: make it an object, or write it as a step with { as }`>
+      : [StepPairs<P, undefined>[0] & OtherPairs<Ps, I>[0]] extends [never]
+        ? unknown
+        : TsdevTypeError<`two parallel branches write '${StepPairs<P, undefined>[0] & OtherPairs<Ps, I>[0]}'`>;
 
 /** For each branch of `.parallel` `unknown`, or the sentence that says why it does not fit. */
 export type CheckBranches<S extends Pair, Ids extends string, Ps extends readonly AnyProcedure[]> = {

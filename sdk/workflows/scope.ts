@@ -21,6 +21,29 @@ export type PairsOf<T> = T extends object
 /** The keys that are spelled out, without an index signature (an empty Zod object has one). */
 export type KnownKeys<T> = keyof { [K in keyof T & string as string extends K ? never : K]: true };
 
+/** Objects that are one value: their keys, if any, are no keys of a scope. */
+type OneValue =
+  | readonly unknown[]
+  | ((...args: never[]) => unknown)
+  | Date
+  | RegExp
+  | URL
+  | ReadonlyMap<unknown, unknown>
+  | ReadonlySet<unknown>
+  | ArrayBuffer
+  | ArrayBufferView
+  | AsyncIterable<unknown>;
+/** `true` when an output, or one of several that it may be, has no keys to add. `undefined` and `null` add none, and may. */
+export type HasNoKeys<T> = 0 extends 1 & T ? false : true extends EachHasNoKeys<T> ? true : false;
+// biome-ignore lint/suspicious/noConfusingVoidType: what a function without a result returns, beside what others do
+type EachHasNoKeys<T> = T extends object | null | undefined | void
+  ? T extends OneValue
+    ? true
+    : false
+  : unknown extends T
+    ? false
+    : true;
+
 /** The type that the scope has under a key; `never` when it has none. */
 export type TypeAt<S extends Pair, K> = Extract<S, readonly [K, unknown]>[1];
 

@@ -51,6 +51,7 @@ describe("the types of a workflow", () => {
     declare("audit", "id: z.string()", "audited: z.boolean()") +
     declare("numeric", "id: z.number()", "done: z.boolean()") +
     `const child = workflow("child").input(z.object({ email: z.string() })).step(mail);
+const size = procedure({ name: "size", input: z.object({ id: z.string() }), output: z.number(), handler: async () => 1 });
 const paid = event({ name: "paid", payload: z.object({}) });
 const about = event({ name: "about", payload: z.object({ id: z.string() }), key: ({ id }) => id });
 const start = workflow("w").input(z.object({ id: z.string(), kind: z.enum(["big", "small"]) }));\n`;
@@ -90,6 +91,13 @@ const start = workflow("w").input(z.object({ id: z.string(), kind: z.enum(["big"
     ['start.waitFor("p", about);', "event 'about' has a key: say which one is meant with { key: (scope) => … }"],
     ['start.waitFor("p", about, { timeoutMs: 5 });', "Property 'key' is missing"],
     ['start.waitFor("p", paid, { key: ({ id }) => id });', "event 'paid' has no key: give it one where it is declared"],
+    ['start.run("five", () => 5).step(validate);', "the output of 'five' is no object, so it has no keys to add"],
+    [
+      "start.step(size).step(validate);",
+      "the output of 'size' is no object, so it has no keys to add: name it with .as",
+    ],
+    ["start.parallel([validate, size]);", "the output of 'size' is no object"],
+    ['start.when("n", () => true, (then) => then.step(size));', "the output of 'size' is no object"],
     ['start.each("e", ({ id }) => id, (q) => q.step(validate));', "the items are a text: give a list"],
     ['start.sleep("s", { ms: 1 }).withRetry({ maxAttempts: 2 });', "Property 'withRetry' does not exist"],
     [

@@ -2,6 +2,7 @@
 import { expectTypeOf } from "vitest";
 import { z } from "zod";
 import { type InputOf, type OutputOf, procedure } from "../procedures/procedure.ts";
+import type { AnyWorkflow } from "./definition.ts";
 import { type WorkflowInput, type WorkflowOutput, workflow } from "./workflow.ts";
 
 const Input = z.object({ orderId: z.string() });
@@ -140,3 +141,58 @@ start.step(validate).as("orderId");
 start.run("again", async () => ({ orderId: "x" }));
 // @ts-expect-error the input of a workflow is an object
 workflow("text").input(z.string());
+
+// An output without keys is named with `.as`, or nothing can follow it.
+const size = procedure({
+  name: "size",
+  input: z.object({ orderId: z.string() }),
+  output: z.number(),
+  handler: async () => 1,
+});
+const sized = start
+  .step(size)
+  .withRetry({ maxAttempts: 2 })
+  .as("size")
+  .step(validate)
+  .step(size, { as: "again" })
+  .run("text", () => "abc")
+  .as("text")
+  .run("nothing", () => {})
+  .run("perhaps", ({ size }) => (size > 1 ? { large: true } : undefined))
+  .run("list", () => [1])
+  .withTimeout({ ms: 5 })
+  .as("list");
+expectTypeOf<WorkflowOutput<typeof sized>["size"]>().toEqualTypeOf<number>();
+expectTypeOf<WorkflowOutput<typeof sized>["again"]>().toEqualTypeOf<number>();
+expectTypeOf<WorkflowOutput<typeof sized>["text"]>().toEqualTypeOf<string>();
+expectTypeOf<WorkflowOutput<typeof sized>["list"]>().toEqualTypeOf<number[]>();
+// @ts-expect-error the output of 'size' is no object
+start.step(size).step(validate);
+// @ts-expect-error a number
+start.run("x", () => 5).step(validate);
+// @ts-expect-error a list
+start.run("x", async () => [1]).sleep("s", { ms: 1 });
+// @ts-expect-error a date
+start.run("x", () => new Date()).approve("manager");
+// @ts-expect-error a map
+start.run("x", () => new Map<string, number>()).step(validate);
+// @ts-expect-error bytes
+start.run("x", () => Buffer.from("x")).step(validate);
+// @ts-expect-error a text sometimes
+start.run("x", ({ orderId }) => (orderId === "" ? "none" : { found: true })).step(validate);
+// @ts-expect-error the name is taken
+start.step(size).as("orderId");
+// @ts-expect-error a branch adds keys
+start.parallel([validate, size]);
+const yes = () => true;
+// @ts-expect-error inside a branch, at its end
+start.when("w", yes, (then) => then.step(size));
+// @ts-expect-error inside a case, at its end
+start.match("m", yes, { true: (q) => q.run("x", () => 5), false: (q) => q });
+const ones = () => [1];
+// @ts-expect-error inside a body, at its end
+start.each("e", ones, (item) => item.step(size));
+// @ts-expect-error inside a body, at its end
+start.repeat("r", (round) => round.step(size), { until: yes, maxTimes: 2 });
+// @ts-expect-error a workflow ends with a chain
+start.run("x", () => 5) satisfies AnyWorkflow;

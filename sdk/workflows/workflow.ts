@@ -18,6 +18,7 @@ import type {
   EachElement,
   EachScope,
   EndOf,
+  HasNoKeys,
   IdOf,
   IdsIn,
   MergedPairs,
@@ -40,6 +41,7 @@ import type {
   CheckRun,
   CheckStep,
   CheckUnkeyed,
+  KeylessSentence,
   KeyOption,
   TsdevTypeError,
 } from "./scope-checks.ts";
@@ -93,11 +95,11 @@ export interface Chain<H extends AnyRoot, S extends Pair, Ids extends string> {
   step<P extends AnyProcedure, const As extends string | undefined = undefined>(
     procedure: P & CheckStep<S, Ids, P, As, true>,
     options: { as?: As; with: (scope: ScopeOf<S>) => InputOf<P> },
-  ): StepTail<H, S, StepPairs<P, As>, z.output<P["output"]>, Ids, IdOf<P, As>, z.output<P["input"]>>;
+  ): AfterStep<H, S, P, As, Ids>;
   step<P extends AnyProcedure, const As extends string | undefined = undefined>(
     procedure: P & CheckStep<S, Ids, P, As, false>,
     options?: { as?: As; with?: undefined },
-  ): StepTail<H, S, StepPairs<P, As>, z.output<P["output"]>, Ids, IdOf<P, As>, z.output<P["input"]>>;
+  ): AfterStep<H, S, P, As, Ids>;
 
   /** Runs procedures at the same time; when one fails the others still finish, then the run fails. */
   parallel<const Ps extends readonly [AnyProcedure, AnyProcedure, ...AnyProcedure[]]>(
@@ -108,7 +110,7 @@ export interface Chain<H extends AnyRoot, S extends Pair, Ids extends string> {
   run<const Id extends string, R>(
     name: Id,
     fn: ((scope: ScopeOf<S>, context: ProcedureContext) => Promise<R> | R) & CheckRun<S, Ids, Id, R, undefined>,
-  ): RunTail<H, S, RunPairs<R, undefined>, R, Ids, Id>;
+  ): AfterRun<H, S, R, Ids, Id>;
 
   /**
    * Goes one of two ways. Which one is decided once for a run. A key that one branch alone adds may be undefined after
@@ -230,8 +232,8 @@ export interface PolicyTail<H extends AnyRoot, S extends Pair, Ids extends strin
   withCircuitBreaker(options: CircuitBreakerIr): this;
 }
 
-/** The same of a node with one input, which keys are made from. */
-export interface KeyedTail<H extends AnyRoot, S extends Pair, Ids extends string, In> extends Chain<H, S, Ids> {
+/** The policies around a node with one input, which keys are made from. */
+interface InputPolicies<In> {
   /** Tries the node before it again when its error is transient. Full jitter. */
   withRetry(options: RetryIr): this;
   /** Limits each attempt of the node before it. */
@@ -246,6 +248,41 @@ export interface KeyedTail<H extends AnyRoot, S extends Pair, Ids extends string
   /** After so many `failures` in a row it is not tried for `openMs`. */
   withCircuitBreaker(options: CircuitBreakerIr): this;
 }
+
+/** The same of a node with one input. */
+export interface KeyedTail<H extends AnyRoot, S extends Pair, Ids extends string, In>
+  extends Chain<H, S, Ids>,
+    InputPolicies<In> {}
+
+/**
+ * After a node whose output has no keys: no chain, until `.as` gives it one. Whatever else is called on it does not
+ * compile, and the compiler names this type, with the sentence.
+ */
+export interface Keyless<
+  _Sentence extends string,
+  H extends AnyRoot,
+  Before extends Pair,
+  Out,
+  Ids extends string,
+  In,
+  Kind extends "run" | "step",
+> extends InputPolicies<In> {
+  /** Nests the output of the node before it under one key, which is also its id. */
+  as<const Key extends string>(
+    key: CheckKey<Before, Ids, Key> & Key,
+  ): Kind extends "run"
+    ? RunTail<H, Before, readonly [Key, Out], Out, Ids, Key>
+    : StepTail<H, Before, readonly [Key, Out], Out, Ids, Key, In>;
+}
+type AfterRun<H extends AnyRoot, S extends Pair, R, Ids extends string, Id extends string> =
+  HasNoKeys<R> extends true
+    ? Keyless<KeylessSentence<Id>, H, S, R, Ids, ScopeOf<S>, "run">
+    : RunTail<H, S, RunPairs<R, undefined>, R, Ids, Id>;
+type AfterStep<H extends AnyRoot, S extends Pair, P extends AnyProcedure, As, Ids extends string> = As extends string
+  ? StepTail<H, S, readonly [As, z.output<P["output"]>], z.output<P["output"]>, Ids, As, z.output<P["input"]>>
+  : HasNoKeys<z.output<P["output"]>> extends true
+    ? Keyless<KeylessSentence<P["name"]>, H, S, z.output<P["output"]>, Ids, z.output<P["input"]>, "step">
+    : StepTail<H, S, StepPairs<P, undefined>, z.output<P["output"]>, Ids, P["name"], z.output<P["input"]>>;
 
 /** A chain whose last node is a function, so that its output can be nested. */
 export interface RunTail<
