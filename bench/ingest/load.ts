@@ -11,6 +11,8 @@ export interface Load {
   refused: number;
   /** Until a request was answered while all connections send, in milliseconds: the median and the 99th percentile. */
   answered: { p50: number; p99: number };
+  /** How late the receiver's event loop was, the 99th percentile in milliseconds, where the receiver tells. */
+  loopLag: number | undefined;
 }
 
 /** Seconds of CPU of a process; ticks are 1/100 s on Linux. */
@@ -41,10 +43,12 @@ export async function load(
   });
   const wait = (seconds: number) => new Promise((done) => setTimeout(done, seconds * 1_000));
   await wait(options.warmUpS);
+  await loopLag(url);
   took.length = 0;
   const before = { cpu: cpuOf(pid), accepted, at: performance.now() };
   await wait(options.seconds);
   const after = { cpu: cpuOf(pid), accepted, at: performance.now() };
+  const lag = await loopLag(url);
   over = true;
   await Promise.all(workers);
   agent.destroy();
@@ -54,7 +58,14 @@ export async function load(
     cpuPerMillion: ((after.cpu - before.cpu) / spans) * 1_000_000,
     refused,
     answered: { p50: quantile(took, 0.5), p99: quantile(took, 0.99) },
+    loopLag: lag,
   };
+}
+
+/** Since the last question; the Collector has no such route. */
+async function loopLag(url: string): Promise<number | undefined> {
+  const answer = await fetch(`${url}/lag`);
+  return answer.ok ? ((await answer.json()) as { p99: number }).p99 : undefined;
 }
 
 /** One request; the status of its answer. */
