@@ -93,17 +93,17 @@ export interface Chain<H extends AnyRoot, S extends Pair, Ids extends string> {
    * `as` nests the output under one key (and names the node), `with` maps the scope to the input.
    */
   step<P extends AnyProcedure, const As extends string | undefined = undefined>(
-    procedure: P & CheckStep<S, Ids, P, As, true>,
+    procedure: CheckStep<S, Ids, P, As, true> & P,
     options: { as?: As; with: (scope: ScopeOf<S>) => InputOf<P> },
   ): AfterStep<H, S, P, As, Ids>;
   step<P extends AnyProcedure, const As extends string | undefined = undefined>(
-    procedure: P & CheckStep<S, Ids, P, As, false>,
+    procedure: CheckStep<S, Ids, P, As, false> & P,
     options?: { as?: As; with?: undefined },
   ): AfterStep<H, S, P, As, Ids>;
 
   /** Runs procedures at the same time; when one fails the others still finish, then the run fails. */
   parallel<const Ps extends readonly [AnyProcedure, AnyProcedure, ...AnyProcedure[]]>(
-    procedures: Ps & CheckBranches<S, Ids, Ps>,
+    procedures: CheckBranches<S, Ids, Ps> & Ps,
   ): PolicyTail<H, S | BranchPairs<Ps>, Ids | Ps[number]["name"]>;
 
   /** Runs a function of your own as one step. It is opaque: its keys are those of the object it returns. */
@@ -117,7 +117,7 @@ export interface Chain<H extends AnyRoot, S extends Pair, Ids extends string> {
    * it; one that both add has the type of either.
    */
   when<const Id extends string, T extends AnyBranch, O extends AnyBranch = NoBranch>(
-    id: Id & CheckId<Ids, Id>,
+    id: CheckId<Ids, Id> & Id,
     condition: (scope: ScopeOf<S>) => boolean,
     then: (branch: Branch<S, Ids | Id>) => T,
     otherwise?: (branch: Branch<S, Ids | Id | IdsIn<T>>) => O,
@@ -134,7 +134,7 @@ export interface Chain<H extends AnyRoot, S extends Pair, Ids extends string> {
     O extends AnyBranch = NoBranch,
   >(
     // The check of the cases stands here, since a type of `cases` that asks for `Cs` would hide what `branch` is.
-    id: Id & CheckId<Ids, Id> & CheckCases<V, Ids | Id, Cs, O>,
+    id: CheckId<Ids, Id> & CheckCases<V, Ids | Id, Cs, O> & Id,
     value: (scope: ScopeOf<S>) => V,
     cases: { readonly [C in keyof Cs]: (branch: Branch<S, Ids | NoInfer<Id>>) => Cs[C] },
     otherwise?: (branch: Branch<S, Ids | NoInfer<Id> | CaseIds<Cs>>) => O,
@@ -150,7 +150,7 @@ export interface Chain<H extends AnyRoot, S extends Pair, Ids extends string> {
    * value of the list; else the run fails.
    */
   each<const Id extends string, Item, B extends AnyBranch, const E extends "collect" | undefined = undefined>(
-    id: Id & CheckKey<S, Ids, Id>,
+    id: CheckKey<S, Ids, Id> & Id,
     // Spelled out here, since the compiler would show the name of a type alias instead of the sentence.
     items: (scope: ScopeOf<S>) => Iterable<Item> & {
       readonly charAt?: TsdevTypeError<"the items are a text: give a list, such as [...text] for its letters">;
@@ -164,14 +164,14 @@ export interface Chain<H extends AnyRoot, S extends Pair, Ids extends string> {
    * what the last round adds. Fails when it is not over after `maxTimes`. `everyMs`: pause between rounds.
    */
   repeat<const Id extends string, B extends AnyBranch>(
-    id: Id & CheckId<Ids, Id>,
+    id: CheckId<Ids, Id> & Id,
     body: (round: Branch<RoundScope<S>, Ids | Id>) => B,
     options: { until: (scope: ScopeOf<PairsIn<B>>) => boolean; maxTimes: number; everyMs?: number },
   ): Chain<H, S | Added<RoundScope<S>, B>, Ids | Id | IdsIn<B>>;
 
   /** Waits, and needs no process while it does. */
   sleep<const Id extends string>(
-    id: Id & CheckId<Ids, Id>,
+    id: CheckId<Ids, Id> & Id,
     options: { ms: number } | { until: (scope: ScopeOf<S>) => Date },
   ): Chain<H, S, Ids | Id>;
 
@@ -180,11 +180,11 @@ export interface Chain<H extends AnyRoot, S extends Pair, Ids extends string> {
    * with `onTimeout: "continue"` goes on with undefined.
    */
   waitFor<const Id extends string, E extends AnyEvent>(
-    id: Id & CheckKey<S, Ids, Id>,
-    event: E & CheckUnkeyed<E>,
+    id: CheckKey<S, Ids, Id> & Id,
+    event: CheckUnkeyed<E> & E,
   ): Chain<H, S | readonly [Id, z.output<E["payload"]>], Ids | Id>;
   waitFor<const Id extends string, E extends AnyEvent, const T extends "continue" | undefined = undefined>(
-    id: Id & CheckKey<S, Ids, Id>,
+    id: CheckKey<S, Ids, Id> & Id,
     event: E,
     options: KeyOption<S, E> & Limited<T>,
   ): Chain<H, S | readonly [Id, z.output<E["payload"]> | (T extends "continue" ? undefined : never)], Ids | Id>;
@@ -194,17 +194,17 @@ export interface Chain<H extends AnyRoot, S extends Pair, Ids extends string> {
    * After `timeoutMs` the run fails, or with `onTimeout: "reject"` that is a rejection.
    */
   approve<const Id extends string>(
-    id: Id & CheckKey<S, Ids, Id>,
+    id: CheckKey<S, Ids, Id> & Id,
     options?: { onReject?: "continue" } & Limited<"reject">,
   ): Chain<H, S | readonly [Id, Approval], Ids | Id>;
 
   /** Runs another workflow as a run of its own. Adds its whole scope at the end, under `as`, else its name. */
   call<W extends AnyWorkflow, const As extends string | undefined = undefined>(
-    workflow: W & CheckCall<S, Ids, W, As, true>,
+    workflow: CheckCall<S, Ids, W, As, true> & W,
     options: { as?: As; with: (scope: ScopeOf<S>) => z.input<W["input"]> },
   ): CallTail<H, S, EndOf<W>, Ids, IdOf<W, As>>;
   call<W extends AnyWorkflow, const As extends string | undefined = undefined>(
-    workflow: W & CheckCall<S, Ids, W, As, false>,
+    workflow: CheckCall<S, Ids, W, As, false> & W,
     options?: { as?: As; with?: undefined },
   ): CallTail<H, S, EndOf<W>, Ids, IdOf<W, As>>;
 }
@@ -295,7 +295,7 @@ export interface RunTail<
 > extends KeyedTail<H, Before | Plus, Ids | Id, ScopeOf<Before>> {
   /** Nests the output of the node before it under one key, which is also its id. */
   as<const Key extends string>(
-    key: Key & CheckKey<Before, Ids, Key>,
+    key: CheckKey<Before, Ids, Key> & Key,
   ): RunTail<H, Before, readonly [Key, Out], Out, Ids, Key>;
 }
 
@@ -311,7 +311,7 @@ export interface StepTail<
 > extends KeyedTail<H, Before | Plus, Ids | Id, In> {
   /** Nests the output of the step before it under one key, which is also its id. */
   as<const Key extends string>(
-    key: Key & CheckKey<Before, Ids, Key>,
+    key: CheckKey<Before, Ids, Key> & Key,
   ): StepTail<H, Before, readonly [Key, Out], Out, Ids, Key, In>;
   /**
    * Undoes the step before it when the run fails or is canceled after it: the last one that finished first. The procedure
@@ -322,7 +322,7 @@ export interface StepTail<
     options: { with: (scope: ScopeOf<Before | Plus>) => InputOf<P> },
   ): this;
   compensate<P extends AnyProcedure>(
-    procedure: P & CheckReads<Before | Plus, z.input<P["input"]>, `compensation '${P["name"]}'`>,
+    procedure: CheckReads<Before | Plus, z.input<P["input"]>, `compensation '${P["name"]}'`> & P,
     options?: { with?: undefined },
   ): this;
 }
@@ -331,7 +331,7 @@ export interface StepTail<
 export interface CallTail<H extends AnyRoot, Before extends Pair, Out, IdsBefore extends string, Id extends string>
   extends Chain<H, Before | readonly [Id, Out], IdsBefore | Id> {
   /** Nests the output of the child before it under another key, which is also its id. */
-  as<const Key extends string>(key: Key & CheckKey<Before, IdsBefore, Key>): CallTail<H, Before, Out, IdsBefore, Key>;
+  as<const Key extends string>(key: CheckKey<Before, IdsBefore, Key> & Key): CallTail<H, Before, Out, IdsBefore, Key>;
 }
 
 /** What `execute` takes. */
