@@ -51,7 +51,8 @@ describe.each(["postgres", "memory"])("on %s, what a step returns", (where) => {
   test("that has no keys is refused, and with .as it is a key of its own", async () => {
     const bare = workflow("bare")
       .input(z.object({}))
-      .run("count", () => 5);
+      // The compiler refuses it where it knows the type.
+      .run("count", () => 5 as unknown);
     await expect(engines[where]!.execute(bare, {})).rejects.toMatchObject({
       code: "step_failed",
       message: expect.stringContaining("a number, which has no keys"),
