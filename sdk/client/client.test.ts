@@ -6,6 +6,7 @@ import { createApp } from "../http/create-app.ts";
 import { type placeOrder, richApp } from "../http/rich-app.fixture.ts";
 import { type Server, serve } from "../http/serve.ts";
 import { procedure } from "../procedures/procedure.ts";
+import { workflow } from "../workflows/workflow.ts";
 import { type ClientError, createClient, isError } from "./index.ts";
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
@@ -72,6 +73,31 @@ describe("a call", () => {
     expectTypeOf(listed.orders.place).parameter(0).toMatchObjectType<{ sku: string }>();
     const ofModule = createClient<{ placeOrder: typeof placeOrder; other: number }>({ baseUrl: server.url });
     expectTypeOf(ofModule.orders.place).parameter(0).toMatchObjectType<{ sku: string }>();
+  });
+
+  test("keeps its types beside a procedure and a workflow whose names are worked out at run time", () => {
+    const made = (name: string) => procedure({ name, input: z.object({}), output: z.object({}), handler: () => ({}) });
+    const place = procedure({
+      name: "orders.place",
+      input: z.object({ sku: z.string() }),
+      output: z.object({}),
+      handler: () => ({}),
+    });
+    const shipping = workflow("shipping")
+      .input(z.object({ sku: z.string() }))
+      .step(made("pack"));
+    const grown = createApp({
+      procedures: [place, made("b")],
+      workflows: [
+        shipping,
+        workflow(`shipping-${1 + 1}` as string)
+          .input(z.object({}))
+          .step(made("c")),
+      ],
+    });
+    const client = createClient<typeof grown>({ baseUrl: server.url });
+    expectTypeOf(client.orders.place).parameter(0).toMatchObjectType<{ sku: string }>();
+    expectTypeOf(client.workflows.shipping.start).parameter(0).toEqualTypeOf<{ sku: string }>();
   });
 });
 

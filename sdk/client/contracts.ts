@@ -10,13 +10,20 @@ import type { RunHandle, RunInfo } from "./runs.ts";
 
 type Contracts<T> = T extends { readonly "~contracts"?: infer C } ? Exclude<C, undefined> : never;
 
+/** Those whose name the compiler knows, where there are any: one whose name is any text would stand for all others. */
+type Known<D extends { readonly name: string }> = [Literal<D>] extends [never] ? D : Literal<D>;
+type Literal<D extends { readonly name: string }> = D extends D ? (string extends D["name"] ? never : D) : never;
+
 /** The procedures of an app, a list, or a module. */
-export type ProceduresOf<T> = [Contracts<T>] extends [never]
+export type ProceduresOf<T> = Known<AllProceduresOf<T>>;
+export type WorkflowsOf<T> = Known<AllWorkflowsOf<T>>;
+
+type AllProceduresOf<T> = [Contracts<T>] extends [never]
   ? Extract<T extends readonly (infer One)[] ? One : T[keyof T], AnyProcedure>
   : Contracts<T> extends { readonly procedures: infer P extends AnyProcedure }
     ? P
     : never;
-export type WorkflowsOf<T> = [Contracts<T>] extends [never]
+type AllWorkflowsOf<T> = [Contracts<T>] extends [never]
   ? Extract<T extends readonly (infer One)[] ? One : T[keyof T], AnyWorkflow>
   : Contracts<T> extends { readonly workflows: infer W extends AnyWorkflow }
     ? W
