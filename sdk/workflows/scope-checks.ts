@@ -25,9 +25,34 @@ type IsAny<T> = 0 extends 1 & T ? true : false;
 type RequiredKeys<T> = {
   [K in keyof T & string]-?: string extends K ? never : object extends Pick<T, K> ? never : K;
 }[keyof T & string];
+/** A type as a word, as far as a sentence can hold one. */
+type WordFor<T> = [T] extends [undefined | null]
+  ? "undefined"
+  : `${WordForValue<NonNullable<T>>}${[undefined] extends [T] ? " or undefined" : ""}`;
+type WordForValue<T> = [T] extends [string]
+  ? "string"
+  : [T] extends [number]
+    ? "number"
+    : [T] extends [boolean]
+      ? "boolean"
+      : [T] extends [Date]
+        ? "Date"
+        : [T] extends [readonly unknown[]]
+          ? "list"
+          : [T] extends [object]
+            ? "object"
+            : "another type";
+/** Empty where both types have one word, so that the difference is inside them. */
+type Difference<Held, Wanted> =
+  WordFor<Held> extends WordFor<Wanted> ? "" : ` (held: ${WordFor<Held>}; wanted: ${WordFor<Wanted>})`;
 type MistypedKeys<S extends Pair, I> = {
   [K in KnownKeys<I> & keyof I & S[0]]-?: [TypeAt<S, K>] extends [I[K]] ? never : K;
 }[KnownKeys<I> & keyof I & S[0]];
+
+/** A sentence for each of the keys. */
+type Mistyped<S extends Pair, I, Who extends string, K> = K extends keyof I & string
+  ? `${Who} reads '${K}', which the scope holds as another type${Difference<TypeAt<S, K>, I[K]>}: map it with { with }`
+  : never;
 
 /** Whether the scope has what `Who` reads: the keys of its input `I`. */
 export type CheckReads<S extends Pair, I, Who extends string> =
@@ -43,7 +68,7 @@ export type CheckReads<S extends Pair, I, Who extends string> =
             : [Exclude<RequiredKeys<I>, S[0]>] extends [never]
               ? [MistypedKeys<S, I>] extends [never]
                 ? unknown
-                : TsdevTypeError<`${Who} reads '${MistypedKeys<S, I>}', which the scope holds as another type: map it with { with }`>
+                : TsdevTypeError<Mistyped<S, I, Who, MistypedKeys<S, I>>>
               : TsdevTypeError<`${Who} needs '${Exclude<RequiredKeys<I>, S[0]>}', which neither the input nor an earlier step provides`>
           : NotAnObject<Who>;
 

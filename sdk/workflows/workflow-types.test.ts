@@ -58,7 +58,10 @@ const start = workflow("w").input(z.object({ id: z.string(), kind: z.enum(["big"
 
   const misuses = [
     ["start.step(mail);", "step 'mail' needs 'email', which neither the input nor an earlier step provides"],
-    ["start.step(numeric);", "step 'numeric' reads 'id', which the scope holds as another type"],
+    [
+      "start.step(numeric);",
+      "step 'numeric' reads 'id', which the scope holds as another type (held: string; wanted: number)",
+    ],
     ["start.step(validate).step(validate);", "'validate' is already the id of a node in this workflow"],
     ["start.step(validate).step(mail).step(again);", "step 'again' writes 'mailed', which the scope already has"],
     ["start.step(validate).parallel([mail, again]);", "two parallel branches write 'mailed'"],
@@ -82,7 +85,7 @@ const start = workflow("w").input(z.object({ id: z.string(), kind: z.enum(["big"
     ],
     [
       'start.when("w", () => true, (then) => then.step(validate)).step(mail);',
-      "step 'mail' reads 'email', which the scope holds as another type",
+      "step 'mail' reads 'email', which the scope holds as another type (held: string or undefined; wanted: string)",
     ],
     ["start.call(child);", "workflow 'child' needs 'email'"],
     ["start.step(validate).compensate(numeric);", "compensation 'numeric' reads 'id'"],
@@ -98,6 +101,13 @@ const start = workflow("w").input(z.object({ id: z.string(), kind: z.enum(["big"
     ],
     ["start.parallel([validate, size]);", "the output of 'size' is no object"],
     ['start.when("n", () => true, (then) => then.step(size));', "the output of 'size' is no object"],
+    [
+      "start.step(validate).step(mail, { with: () => ({ email: 5 }) });",
+      "Type 'number' is not assignable to type 'string'",
+    ],
+    ["start.call(child, { with: () => ({ email: 5 }) });", "Type 'number' is not assignable to type 'string'"],
+    ['start.step(mail, { as: "m" });', "Property 'with' is missing"],
+    ['start.step(validate).step(validate, { as: "id" });', "step 'validate' writes 'id', which the scope already has"],
     ['start.each("e", ({ id }) => id, (q) => q.step(validate));', "the items are a text: give a list"],
     ['start.sleep("s", { ms: 1 }).withRetry({ maxAttempts: 2 });', "Property 'withRetry' does not exist"],
     [

@@ -92,13 +92,14 @@ export interface Chain<H extends AnyRoot, S extends Pair, Ids extends string> {
    * Runs a procedure. It reads the scope's keys that its input contract names and adds those of its output.
    * `as` nests the output under one key (and names the node), `with` maps the scope to the input.
    */
-  step<P extends AnyProcedure, const As extends string | undefined = undefined>(
-    procedure: CheckStep<S, Ids, P, As, true> & P,
-    options: { as?: As; with: (scope: ScopeOf<S>) => InputOf<P> },
-  ): AfterStep<H, S, P, As, Ids>;
+  // The overload with `with` is the last, whose error the compiler shows: of a wrong `with` it names the key and types.
   step<P extends AnyProcedure, const As extends string | undefined = undefined>(
     procedure: CheckStep<S, Ids, P, As, false> & P,
     options?: { as?: As; with?: undefined },
+  ): AfterStep<H, S, P, As, Ids>;
+  step<P extends AnyProcedure, const As extends string | undefined = undefined>(
+    procedure: CheckStep<S, Ids, P, As, true> & P,
+    options: { as?: As; with: (scope: ScopeOf<S>) => InputOf<P> },
   ): AfterStep<H, S, P, As, Ids>;
 
   /** Runs procedures at the same time; when one fails the others still finish, then the run fails. */
@@ -200,12 +201,12 @@ export interface Chain<H extends AnyRoot, S extends Pair, Ids extends string> {
 
   /** Runs another workflow as a run of its own. Adds its whole scope at the end, under `as`, else its name. */
   call<W extends AnyWorkflow, const As extends string | undefined = undefined>(
-    workflow: CheckCall<S, Ids, W, As, true> & W,
-    options: { as?: As; with: (scope: ScopeOf<S>) => z.input<W["input"]> },
-  ): CallTail<H, S, EndOf<W>, Ids, IdOf<W, As>>;
-  call<W extends AnyWorkflow, const As extends string | undefined = undefined>(
     workflow: CheckCall<S, Ids, W, As, false> & W,
     options?: { as?: As; with?: undefined },
+  ): CallTail<H, S, EndOf<W>, Ids, IdOf<W, As>>;
+  call<W extends AnyWorkflow, const As extends string | undefined = undefined>(
+    workflow: CheckCall<S, Ids, W, As, true> & W,
+    options: { as?: As; with: (scope: ScopeOf<S>) => z.input<W["input"]> },
   ): CallTail<H, S, EndOf<W>, Ids, IdOf<W, As>>;
 }
 
@@ -318,12 +319,12 @@ export interface StepTail<
    * reads the scope after the step; `with` maps it.
    */
   compensate<P extends AnyProcedure>(
-    procedure: P,
-    options: { with: (scope: ScopeOf<Before | Plus>) => InputOf<P> },
-  ): this;
-  compensate<P extends AnyProcedure>(
     procedure: CheckReads<Before | Plus, z.input<P["input"]>, `compensation '${P["name"]}'`> & P,
     options?: { with?: undefined },
+  ): this;
+  compensate<P extends AnyProcedure>(
+    procedure: P,
+    options: { with: (scope: ScopeOf<Before | Plus>) => InputOf<P> },
   ): this;
 }
 
