@@ -1,7 +1,7 @@
 // Faces: one Hono app with the HTTP API, MCP, telemetry in, git, the npm endpoint of the SDK and the dashboard.
 import { join } from "node:path";
 import { Hono } from "hono";
-import type { Registry } from "prom-client";
+import { Registry } from "prom-client";
 import { mcpHttp } from "./mcp/http.ts";
 import { httpApi } from "./platform/api/http.ts";
 import type { OperationRegistry } from "./platform/api/registry.ts";
@@ -17,6 +17,7 @@ import type { MasterKey } from "./platform/secrets/master-key.ts";
 import { listenGrpc, type TelemetryGrpc } from "./platform/telemetry/ingest/grpc.ts";
 import { telemetryHttp } from "./platform/telemetry/ingest/http.ts";
 import type { Ingest } from "./platform/telemetry/ingest/ingest.ts";
+import type { Tenant } from "./platform/telemetry/ingest/tables.ts";
 
 export interface FaceParts {
   /** The platform's own folder, which holds the built dashboard. */
@@ -31,6 +32,8 @@ export interface FaceParts {
   telemetry: Ingest;
   /** What Prometheus may scrape, with an owner's token. */
   metrics: Registry;
+  /** An environment's own metrics in Prometheus's text format. */
+  environmentMetrics(tenant: Tenant): Promise<string>;
   git: LocalGitHost;
   deployments: Deployments;
   projects: Projects;
@@ -59,6 +62,12 @@ export function mountFaces(parts: FaceParts): Faces {
       return c.text("send the token of an owner: Authorization: Bearer TOKEN\n", principal ? 403 : 401);
     }
     return c.text(await parts.metrics.metrics(), 200, { "Content-Type": parts.metrics.contentType });
+  });
+  app.get("/metrics/environment", async (c) => {
+    const token = tokenFrom(c.req.header("authorization"));
+    const scope = token ? identity.ingestScope(token) : null;
+    if (!scope) return c.text("send the token of an environment: Authorization: Bearer TOKEN\n", 401);
+    return c.text(await parts.environmentMetrics(scope), 200, { "Content-Type": Registry.PROMETHEUS_CONTENT_TYPE });
   });
   app.route("/api/v1", httpApi({ registry, identity, url, version }));
   app.route("/mcp", mcpHttp({ registry, identity, masterKey, version, url }));

@@ -36,6 +36,7 @@ import { openOwnedProcesses } from "./platform/runtime/owned-processes.ts";
 import { openMasterKey } from "./platform/secrets/master-key.ts";
 import { Redactor } from "./platform/secrets/redactor.ts";
 import { EnvironmentSettings } from "./platform/telemetry/environment-settings.ts";
+import { environmentExposition } from "./platform/telemetry/export/environment-exposition.ts";
 import { Forwarder } from "./platform/telemetry/export/forwarder.ts";
 import { platformMetrics } from "./platform/telemetry/export/platform-metrics.ts";
 import { Ingest, settingsBounds, settingsSampling } from "./platform/telemetry/ingest/ingest.ts";
@@ -311,6 +312,7 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
       requests: () => runtime.requests(),
       tenantsOf: (ids) => deploymentTenants(db, ids),
     }),
+    environmentMetrics: (tenant) => environmentExposition(telemetry.reader, tenant),
     git: local,
     deployments,
     projects,

@@ -1,4 +1,4 @@
-// Prometheus and the running platform: who may scrape, what a scrape says, and OTLP over HTTP by an environment's token.
+// Prometheus and the running platform: who may scrape the platform and an environment, what a scrape says, and OTLP over HTTP by an environment's token.
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { endAndRemove, PlatformProcess, temporaryFolder } from "./platform.fixture.ts";
@@ -36,4 +36,31 @@ test("an owner's token gets what came in since the start; nobody else gets anyth
   const scraped = await scrape(platform.address.token);
   expect(scraped.headers.get("content-type")).toContain("text/plain; version=0.0.4");
   expect(await scraped.text()).toContain('tsdev_telemetry_items_total{signal="traces",outcome="accepted"} 1');
+});
+
+test("an environment's token gets that environment's metrics; without one nobody gets any", async () => {
+  const tokenOf = async (environment: string) =>
+    (await platform.client.call("identity.ingestToken", { project: "shop", environment })).token;
+  const production = await tokenOf("production");
+  const timeUnixNano = String(BigInt(Date.now()) * 1_000_000n);
+  const metrics = [{ name: "orders.open", gauge: { dataPoints: [{ timeUnixNano, asInt: "4" }] } }];
+  const sent = await fetch(`${platform.address.otlp}/v1/metrics`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${production}`, "content-type": "application/json" },
+    body: JSON.stringify({ resourceMetrics: [{ scopeMetrics: [{ metrics }] }] }),
+  });
+  expect(sent.status).toBe(200);
+  const read = (token?: string) =>
+    fetch(
+      `${platform.address.url}/metrics/environment`,
+      token ? { headers: { authorization: `Bearer ${token}` } } : {},
+    );
+  const mine = await read(production);
+  expect(mine.headers.get("content-type")).toContain("text/plain; version=0.0.4");
+  expect(await mine.text()).toMatch(/^orders_open(\{.*\})? 4$/m);
+  expect((await read()).status).toBe(401);
+  expect((await read(platform.address.token)).status).toBe(401);
+  await platform.client.call("projects.create", { name: "other" });
+  const { token } = await platform.client.call("identity.ingestToken", { project: "other", environment: "production" });
+  expect(await (await read(token)).text()).not.toContain("orders_open");
 });

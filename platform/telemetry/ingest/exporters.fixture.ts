@@ -25,8 +25,11 @@ export async function hasProgram(program: string, args: string[], what: string):
 }
 
 /** A folder of `__fixtures__` as `make` leaves it behind, made again when one of its files changes. */
-async function made(name: string, make: (folder: string) => Promise<unknown>): Promise<string> {
-  const source = join(import.meta.dirname, "__fixtures__", name);
+export async function made(
+  name: string,
+  make: (folder: string) => Promise<unknown>,
+  source = join(import.meta.dirname, "__fixtures__", name),
+): Promise<string> {
   const hash = createHash("sha256");
   for (const file of (await readdir(source)).sort()) hash.update(file).update(await readFile(join(source, file)));
   const folder = join(cache, `otel-${name}-${hash.digest("hex").slice(0, 16)}`);
@@ -41,9 +44,9 @@ async function made(name: string, make: (folder: string) => Promise<unknown>): P
   return folder;
 }
 
-function goBuild(folder: string): Promise<unknown> {
+export function goBuild(folder: string, what = "."): Promise<unknown> {
   const env = { ...process.env, GOFLAGS: "-buildvcs=false -mod=readonly", CGO_ENABLED: "0" };
-  return run("go", ["build", "-ldflags", "-s -w", "-o", "server", "."], { cwd: folder, env });
+  return run("go", ["build", "-ldflags", "-s -w", "-o", "server", what], { cwd: folder, env });
 }
 
 export interface Ran {
