@@ -2,11 +2,12 @@
 const short = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const one = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+const small = new Intl.NumberFormat("en", { maximumSignificantDigits: 2 });
 
-/** At most two digits after the point, none where they do not matter. */
+/** At most two digits after the point, none where they do not matter; below 0.1 the first two that are not zero. */
 export function number(value: number): string {
   const size = Math.abs(value);
-  return (size >= 100 ? whole : size >= 10 ? one : short).format(value);
+  return (size >= 100 ? whole : size >= 10 ? one : size >= 0.1 ? short : small).format(value);
 }
 
 /** Always two digits after the point, so that ratios stand in line. */
