@@ -5,6 +5,7 @@ import { Ingest } from "../ingest/ingest.ts";
 import type { DeploymentTenant } from "../runtime-metrics/deployment-tenants.ts";
 import { makeSpans, newTenant, type TemporaryTelemetry, temporaryTelemetry } from "../telemetry-fixture.ts";
 import { platformMetrics } from "./platform-metrics.ts";
+import { checkMetrics, hasPromtool } from "./promtool.fixture.ts";
 
 const noRequests = {
   requests: async () => ({ bounds: [], groups: [] }),
@@ -41,7 +42,9 @@ test("counts what came in once, however often it was sent, and keeps to Promethe
   expect(await registry.metrics()).toContain('signal="traces",outcome="accepted"} 2');
 });
 
-test("tells how long requests to each deployment and to the platform took, and goes on when the router is away", async () => {
+test("tells how long requests to each deployment and to the platform took, and goes on when the router is away", {
+  timeout: 300_000,
+}, async () => {
   const histogram = { count: 3, sum: 0.5, min: 0.1, max: 0.3, buckets: [1, 1, 1] };
   const points = [{ attributes: { "http.request.method": "GET", "http.response.status_code": 500 }, histogram }];
   const groups = ["dep_1", "control-plane"].map((group) => ({ group, startedAt: 1, points }));
@@ -58,6 +61,7 @@ test("tells how long requests to each deployment and to the platform took, and g
   });
   const text = await registry.metrics();
   const labels = (where: string) => `${where},http_request_method="GET",http_response_status_code="500"`;
+  if (await hasPromtool()) expect(await checkMetrics(text)).toEqual({ code: 0, errors: "", output: "" });
   const shop = labels('organization="org_1",project="shop",environment="production",service="web",deployment="dep_1"');
   expect(text).toContain(`http_server_request_duration_seconds_bucket{${shop},le="0.1"} 1\n`);
   expect(text).toContain(`http_server_request_duration_seconds_bucket{${shop},le="0.25"} 2\n`);

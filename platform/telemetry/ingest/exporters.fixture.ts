@@ -44,9 +44,9 @@ export async function made(
   return folder;
 }
 
-export function goBuild(folder: string, what = "."): Promise<unknown> {
+export function goBuild(folder: string): Promise<unknown> {
   const env = { ...process.env, GOFLAGS: "-buildvcs=false -mod=readonly", CGO_ENABLED: "0" };
-  return run("go", ["build", "-ldflags", "-s -w", "-o", "server", what], { cwd: folder, env });
+  return run("go", ["build", "-ldflags", "-s -w", "-o", "server", "."], { cwd: folder, env });
 }
 
 export interface Ran {
