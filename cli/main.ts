@@ -22,6 +22,10 @@ import manifest from "./package.json" with { type: "json" };
 
 const wrongUse = 2;
 
+function several(text: string, before: string[]): string[] {
+  return [...before, text];
+}
+
 function whole(least: number, most: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
@@ -144,8 +148,9 @@ export function program(): Command {
     .argument("[name]", "a metric's name: shows it over time")
     .description("list metrics, or show one over time")
     .option("--since <time>", "such as 15m, 1h, or an ISO time", "1h")
-    .option("--of <what>", "average, min, max, rate or value (default: by its kind)")
-    .option("--group-by <attribute>", "a line for each value of an attribute")
+    .option("--of <what>", "average, min, max, rate, value or quantiles (default: by its kind)")
+    .option("--group-by <attributes>", "a column for each value of an attribute; several with commas between")
+    .option("--attribute <filter>", "key=value, key!=value, key or !key; may be given several times", several, [])
     .action(action(metrics));
   onEnvironment(tsdev.command("sql"))
     .argument("<select>", "one SELECT in ClickHouse's dialect")

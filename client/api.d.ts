@@ -513,7 +513,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Show a metric over time, by an attribute where one is named, with traces that recorded it
+         * Show a metric over time, by attributes where some are named, with traces that recorded it
          * @description Needs the role `viewer`. Effect: read, safe to repeat.
          */
         get: operations["metrics.query"];
@@ -2680,12 +2680,12 @@ export interface operations {
                 until?: string;
                 /** @description as metrics.list gives it */
                 metric: string;
+                attributes?: string[];
+                groupBy?: string[];
                 /** @description as metrics.list gives it */
-                kind: "gauge" | "sum" | "histogram";
-                /** @description gauge: average, min or max; sum: rate a second, or value; histogram: rate, or average recorded */
-                of?: "average" | "min" | "max" | "rate" | "value";
-                /** @description an attribute, or service.name; 20 groups at most */
-                groupBy?: string;
+                kind: "gauge" | "sum" | "histogram" | "exponential_histogram" | "summary";
+                /** @description gauge: average, min, max; sum: rate a second, or value; histograms: rate, or average recorded; summary: rate, average, quantiles */
+                of?: "average" | "min" | "max" | "rate" | "value" | "quantiles";
                 points?: number;
             };
             header?: never;
@@ -2704,9 +2704,12 @@ export interface operations {
                         everyMs: number;
                         times: number[];
                         series: {
-                            group: string;
+                            /** @description a value for each key of groupBy; after them a summary's quantile */
+                            group: string[];
                             values: (number | null)[];
                         }[];
+                        /** @description groups that are left out because there are too many */
+                        omittedGroups: number;
                         exemplars: {
                             at: number;
                             value: number;
@@ -2748,6 +2751,8 @@ export interface operations {
                 until?: string;
                 /** @description as metrics.list gives it */
                 metric: string;
+                attributes?: string[];
+                groupBy?: string[];
                 /** @description as metrics.list gives it */
                 kind: "histogram" | "exponential_histogram";
                 points?: number;
@@ -2766,19 +2771,30 @@ export interface operations {
                 content: {
                     "application/json": {
                         everyMs: number;
-                        points: {
-                            /** @description its start, ms since the epoch */
-                            at: number;
-                            count: number;
-                            p50: number | null;
-                            p95: number | null;
-                            p99: number | null;
-                            /** @description values above `from` and up to `to`; empty ones are left out */
-                            buckets: {
-                                from: number;
-                                to: number;
+                        series: {
+                            /** @description a value for each key of groupBy */
+                            group: string[];
+                            points: {
+                                /** @description its start, ms since the epoch */
+                                at: number;
                                 count: number;
+                                p50: number | null;
+                                p95: number | null;
+                                p99: number | null;
+                                /** @description values above `from` and up to `to`; empty ones are left out */
+                                buckets: {
+                                    from: number;
+                                    to: number;
+                                    count: number;
+                                }[];
                             }[];
+                        }[];
+                        /** @description groups that are left out because there are too many */
+                        omittedGroups: number;
+                        exemplars: {
+                            at: number;
+                            value: number;
+                            traceId: string;
                         }[];
                     };
                 };

@@ -26,9 +26,17 @@ it.each([
   ["sql.query", { rows: many.map((at) => ({ at, Body: "y".repeat(5_000) })), truncated: true }],
   [
     "metrics.distribution",
-    { everyMs: 1, points: many.map((at) => ({ at, count: 1, ...quantiles, buckets: new Array(40).fill(bucket) })) },
+    {
+      everyMs: 1,
+      series: [
+        {
+          group: ["a", "b"],
+          points: many.map((at) => ({ at, count: 1, ...quantiles, buckets: new Array(40).fill(bucket) })),
+        },
+      ],
+    },
   ],
-  ["metrics.query", { everyMs: 1, times: many, series: [{ group: "", values: many }], exemplars: [] }],
+  ["metrics.query", { everyMs: 1, times: many, series: [{ group: ["a", "b"], values: many }], exemplars: [] }],
   [
     "metrics.list",
     { metrics: many.map((at) => ({ name: `metric ${at}`, attributes: ["a", "b"], description: "z".repeat(900) })) },

@@ -44,7 +44,12 @@ test("metrics lists them, shows one over time, and names what is not there", asy
   const one = await said("metrics", "orders", "--group-by", "kind", "--json");
   const { series, times } = JSON.parse(one.stdout);
   expect(times).toHaveLength(20);
-  expect(series).toEqual([{ group: "book", values: expect.any(Array) }]);
+  expect(series).toEqual([{ group: ["book"], values: expect.any(Array) }]);
+  const filters = ["--attribute", "kind", "--attribute", "kind!=record"];
+  const both = await said("metrics", "orders", "--group-by", "service.name,kind", ...filters, "--json");
+  expect(JSON.parse(both.stdout).series).toEqual([{ group: [expect.any(String), "book"], values: expect.any(Array) }]);
+  const without = await said("metrics", "orders", "--attribute", "!kind", "--json");
+  expect(JSON.parse(without.stdout).series).toEqual([]);
   expect((await said("metrics", "orders")).stdout.split("\n").length).toBeGreaterThan(20);
   const none = await said("metrics", "nothing");
   expect(none.code).not.toBe(0);

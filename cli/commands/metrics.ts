@@ -12,7 +12,7 @@ const points = 20;
 
 export async function metrics(
   name: string | undefined,
-  flags: EnvironmentFlags & { since: string; groupBy?: string; of?: string },
+  flags: EnvironmentFlags & { since: string; groupBy?: string; attribute: string[]; of?: string },
 ): Promise<void> {
   const { client, where } = await place(flags);
   const listed = await client.call("metrics.list", { ...where, since: flags.since });
@@ -35,33 +35,27 @@ export async function metrics(
   const output = await client.call("metrics.query", {
     ...where,
     ...{ metric: name, since: flags.since, points },
-    kind: askableKind(metric),
+    kind: metric.kind,
     of: (flags.of ?? usual(metric)) as Question["of"],
-    ...(flags.groupBy === undefined ? {} : { groupBy: flags.groupBy }),
+    ...(flags.groupBy === undefined ? {} : { groupBy: flags.groupBy.split(",").map((key) => key.trim()) }),
+    ...(flags.attribute.length === 0 ? {} : { attributes: flags.attribute }),
   });
-  print(output, flags, ({ times, series }) =>
-    table(
-      ["from", ...series.map(({ group }) => group || name)],
+  print(output, flags, ({ times, series, omittedGroups }) => {
+    const rows = table(
+      ["from", ...series.map(({ group }) => group.join(", ") || name)],
       times.map((time, index) => [
         dim(new Date(time).toISOString().slice(11, 19)),
         ...series.map(({ values }) => shown(values[index] ?? null)),
       ]),
-    ),
-  );
-}
-
-function askableKind({ name, kind }: Metric): Question["kind"] {
-  if (kind === "gauge" || kind === "sum" || kind === "histogram") return kind;
-  throw new TsdevError("invalid_input", {
-    message: `${name} is of the kind ${kind}, which has no single line over time`,
-    fix: "ask it as metrics.distribution over HTTP or MCP, or in SQL: `npx tsdev sql`",
+    );
+    return omittedGroups > 0 ? `${rows}\n${omittedGroups} more groups are not shown: --attribute narrows them` : rows;
   });
 }
 
 /** What tells most of a metric of this kind. */
 function usual({ kind, monotonic }: Metric): string {
   if (kind === "sum") return monotonic ? "rate" : "value";
-  return "average";
+  return kind === "summary" ? "quantiles" : "average";
 }
 
 function shown(value: number | null): string {

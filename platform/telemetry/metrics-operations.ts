@@ -2,17 +2,16 @@
 import { z } from "zod";
 import { type Operation, operation } from "../../sdk/operation.ts";
 import { EnvironmentRef } from "../projects/project.ts";
-import { type DistributionSeries, metricDistribution } from "./query/metric-distribution.ts";
+import { type DistributionQuestion, type DistributionSeries, metricDistribution } from "./query/metric-distribution.ts";
 import {
-  type MetricFilter,
   type MetricInfo,
   type MetricQuestion,
   type MetricSeries,
-  metricConditions,
-  metricKinds,
+  metricFunctions,
   metricList,
   metricSeries,
 } from "./query/metric-queries.ts";
+import { AttributeFilters, GroupBy, type MetricFilter, metricKinds } from "./query/metric-selection.ts";
 import type { TelemetryReader } from "./reader.ts";
 import { Since } from "./time-range.ts";
 
@@ -20,17 +19,14 @@ import { Since } from "./time-range.ts";
 export interface Metrics {
   list(filter: MetricFilter): Promise<MetricInfo[]>;
   series(filter: MetricFilter, question: MetricQuestion): Promise<MetricSeries>;
-  distribution(
-    filter: MetricFilter,
-    asked: { metric: string; kind: "histogram" | "exponential_histogram"; points: number },
-  ): Promise<DistributionSeries>;
+  distribution(filter: MetricFilter, asked: DistributionQuestion): Promise<DistributionSeries>;
 }
 
 export function openMetrics({ reader }: { reader: TelemetryReader }): Metrics {
   return {
     list: (filter) => metricList(reader, filter),
     series: (filter, question) => metricSeries(reader, filter, question),
-    distribution: (filter, asked) => metricDistribution(reader, metricConditions(filter), filter, asked),
+    distribution: (filter, asked) => metricDistribution(reader, filter, asked),
   };
 }
 
@@ -46,6 +42,27 @@ const Where = EnvironmentRef.extend({
   service: z.string().max(300).optional().meta({ description: "only of this service" }),
   since: Since.prefault("1h").meta({ description: "how far back: 15m, 1h, 7d, or an ISO time" }),
   until: Since.optional().meta({ description: "only older ones: 15m, 1h, 7d ago, or an ISO time" }),
+});
+
+const Selection = Where.extend({
+  metric: z.string().min(1).max(300).meta({ description: "as metrics.list gives it" }),
+  attributes: AttributeFilters.optional(),
+  groupBy: GroupBy.optional(),
+});
+
+const Group = z.array(z.string()).meta({ description: "a value for each key of groupBy" });
+const omittedGroups = z.int().meta({ description: "groups that are left out because there are too many" });
+const exemplars = z.array(z.object({ at: z.number(), value: z.number(), traceId: z.string() }));
+
+const DistributionPoint = z.object({
+  at: z.number().meta({ description: "its start, ms since the epoch" }),
+  count: z.number(),
+  p50: z.number().nullable(),
+  p95: z.number().nullable(),
+  p99: z.number().nullable(),
+  buckets: z
+    .array(z.object({ from: z.number(), to: z.number(), count: z.number() }))
+    .meta({ description: "values above `from` and up to `to`; empty ones are left out" }),
 });
 
 export function metricsOperations({ metrics, projects }: MetricsOperationParts): Operation[] {
@@ -77,62 +94,53 @@ export function metricsOperations({ metrics, projects }: MetricsOperationParts):
 
     operation({
       name: "metrics.query",
-      summary: "Show a metric over time, by an attribute where one is named, with traces that recorded it",
-      input: Where.extend({
-        metric: z.string().min(1).max(300).meta({ description: "as metrics.list gives it" }),
-        kind: z.enum(["gauge", "sum", "histogram"]).meta({ description: "as metrics.list gives it" }),
-        of: z.enum(["average", "min", "max", "rate", "value"]).default("average").meta({
-          description: "gauge: average, min or max; sum: rate a second, or value; histogram: rate, or average recorded",
+      summary: "Show a metric over time, by attributes where some are named, with traces that recorded it",
+      input: Selection.extend({
+        kind: z.enum(metricKinds).meta({ description: "as metrics.list gives it" }),
+        of: z.enum(metricFunctions).default("average").meta({
+          description:
+            "gauge: average, min, max; sum: rate a second, or value; histograms: rate, or average recorded; summary: rate, average, quantiles",
         }),
-        groupBy: z
-          .string()
-          .max(300)
-          .optional()
-          .meta({ description: "an attribute, or service.name; 20 groups at most" }),
         points: z.int().min(1).max(500).default(60),
       }),
       output: z.object({
         everyMs: z.number(),
         times: z.array(z.number()),
-        series: z.array(z.object({ group: z.string(), values: z.array(z.number().nullable()) })),
-        exemplars: z.array(z.object({ at: z.number(), value: z.number(), traceId: z.string() })),
+        series: z.array(
+          z.object({
+            group: Group.meta({ description: "a value for each key of groupBy; after them a summary's quantile" }),
+            values: z.array(z.number().nullable()),
+          }),
+        ),
+        omittedGroups,
+        exemplars,
       }),
       access: viewer,
-      async handler({ metric, kind, of, groupBy, points, ...input }, { principal: { organizationId } }) {
+      async handler({ metric, kind, of, attributes, groupBy, points, ...input }, { principal: { organizationId } }) {
         await projects.environment(organizationId, input.project, input.environment);
         const filter = { ...input, organizationId, until: input.until ?? Date.now() };
-        return metrics.series(filter, { metric, kind, of, groupBy, points });
+        return metrics.series(filter, { metric, kind, of, attributes, groupBy, points });
       },
     }),
 
     operation({
       name: "metrics.distribution",
       summary: "Show the quantiles of a histogram metric over time, with the counts of its buckets for a heat map",
-      input: Where.extend({
-        metric: z.string().min(1).max(300).meta({ description: "as metrics.list gives it" }),
+      input: Selection.extend({
         kind: z.enum(["histogram", "exponential_histogram"]).meta({ description: "as metrics.list gives it" }),
         points: z.int().min(1).max(200).default(30),
       }),
       output: z.object({
         everyMs: z.number(),
-        points: z.array(
-          z.object({
-            at: z.number().meta({ description: "its start, ms since the epoch" }),
-            count: z.number(),
-            p50: z.number().nullable(),
-            p95: z.number().nullable(),
-            p99: z.number().nullable(),
-            buckets: z
-              .array(z.object({ from: z.number(), to: z.number(), count: z.number() }))
-              .meta({ description: "values above `from` and up to `to`; empty ones are left out" }),
-          }),
-        ),
+        series: z.array(z.object({ group: Group, points: z.array(DistributionPoint) })),
+        omittedGroups,
+        exemplars,
       }),
       access: viewer,
-      async handler({ metric, kind, points, ...input }, { principal: { organizationId } }) {
+      async handler({ metric, kind, attributes, groupBy, points, ...input }, { principal: { organizationId } }) {
         await projects.environment(organizationId, input.project, input.environment);
         const filter = { ...input, organizationId, until: input.until ?? Date.now() };
-        return metrics.distribution(filter, { metric, kind, points });
+        return metrics.distribution(filter, { metric, kind, attributes, groupBy, points });
       },
     }),
   ];

@@ -54,3 +54,4 @@ export type ServiceMap = Output<"services.map">;
 export type TelemetrySettings = Output<"telemetry.settings">;
 export type MetricInfo = Output<"metrics.list">["metrics"][number];
 export type MetricSeries = Output<"metrics.query">;
+export type MetricDistribution = Output<"metrics.distribution">;

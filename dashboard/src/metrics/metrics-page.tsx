@@ -2,12 +2,13 @@
 import { useMemo } from "react";
 import { Link } from "wouter";
 import { calmMs, useRead } from "../api/hooks.ts";
-import type { MetricInfo, MetricSeries } from "../api/types.ts";
+import type { MetricDistribution, MetricInfo, MetricSeries } from "../api/types.ts";
 import { number, plural } from "../design/format.ts";
 import { ErrorNotice } from "../design/notice.tsx";
 import { Ago } from "../design/time.tsx";
 import { Page, ProjectTabs, Waiting } from "../frame/frame.tsx";
 import { useEnvironment } from "../projects/use-environment.tsx";
+import { AttributeFilters } from "../telemetry/attribute-filters.tsx";
 import { Chart } from "../telemetry/chart.tsx";
 import { NoData } from "../telemetry/no-data.tsx";
 import { SearchField } from "../telemetry/search-field.tsx";
@@ -16,13 +17,15 @@ import { type Address, useAddress } from "../telemetry/use-address.ts";
 import "../traces/traces.css";
 import "./metrics.css";
 
-type Kind = "gauge" | "sum" | "histogram";
-type Of = "average" | "min" | "max" | "rate" | "value";
+type Kind = MetricInfo["kind"];
+type Of = "average" | "min" | "max" | "rate" | "value" | "quantiles";
 
 const functions: Record<Kind, Of[]> = {
   gauge: ["average", "min", "max"],
   sum: ["rate", "value"],
-  histogram: ["average", "rate"],
+  histogram: ["average", "rate", "quantiles"],
+  exponential_histogram: ["average", "rate", "quantiles"],
+  summary: ["quantiles", "average", "rate"],
 };
 const steps = [30, 60, 120, 240];
 const usualPoints = 60;
@@ -37,8 +40,26 @@ const colours = [
   "--before",
 ];
 const shownExemplars = 8;
+/** As many as the operation takes. */
+const mostGroupKeys = 4;
 
-const isShown = (kind: string): kind is Kind => kind in functions;
+const isHistogram = (kind: Kind) => kind === "histogram" || kind === "exponential_histogram";
+
+/** The quantiles of a histogram as lines; those of a summary are lines already. */
+function quantileLines({ everyMs, series, omittedGroups, exemplars }: MetricDistribution): MetricSeries {
+  return {
+    everyMs,
+    times: series[0]?.points.map(({ at }) => at) ?? [],
+    series: series.flatMap(({ group, points }) =>
+      (["p50", "p95", "p99"] as const).map((name) => ({
+        group: [...group, name],
+        values: points.map((point) => point[name]),
+      })),
+    ),
+    omittedGroups,
+    exemplars,
+  };
+}
 
 const rangeInput = (range: TimeRange) => ({ since: range.since, ...(range.until ? { until: range.until } : {}) });
 
@@ -51,7 +72,7 @@ function Picture(props: { metric: MetricInfo; of: Of; data: MetricSeries; range:
   const series = useMemo(
     () =>
       data.series.map(({ group, values }, index) => ({
-        name: group || metric.name,
+        name: group.join(", ") || metric.name,
         colour: colours[index % colours.length] ?? "--accent",
         values,
       })),
@@ -71,6 +92,9 @@ function Picture(props: { metric: MetricInfo; of: Of; data: MetricSeries; range:
           format={(value) => `${number(value)}${unit ? ` ${unit}` : ""}`}
           onStretch={(from, to) => address.set(stretch(from, to))}
         />
+      )}
+      {data.omittedGroups > 0 && (
+        <p className="soft">{plural(data.omittedGroups, "more group")} not shown: filter by an attribute.</p>
       )}
       {data.exemplars.length > 0 && (
         <section aria-labelledby="exemplars">
@@ -100,24 +124,31 @@ function Explorer(props: {
   address: Address;
 }) {
   const { where, metric, range, address } = props;
-  const kind = isShown(metric.kind) ? metric.kind : null;
-  const offered =
-    kind === null ? [] : kind === "sum" && !metric.monotonic ? functions.sum.toReversed() : functions[kind];
+  const { kind } = metric;
+  const offered = kind === "sum" && !metric.monotonic ? functions.sum.toReversed() : functions[kind];
   const of = offered.find((one) => one === address.get("of")) ?? offered[0] ?? "average";
-  const groupBy = address.get("by") ?? "";
+  const groupBy = address.all("by");
+  const attributes = address.all("attribute");
   const points = steps.find((one) => String(one) === address.get("points")) ?? usualPoints;
-  const { data, error, refetch } = useRead(
-    "metrics.query",
-    {
-      ...where,
-      ...rangeInput(range),
-      metric: metric.name,
-      kind: kind ?? "gauge",
-      of,
-      points,
-      ...(groupBy ? { groupBy } : {}),
-    },
-    { enabled: kind !== null, every: range.until ? false : calmMs },
+  const selection = {
+    ...where,
+    ...rangeInput(range),
+    ...{ metric: metric.name, points },
+    ...(groupBy.length > 0 ? { groupBy } : {}),
+    ...(attributes.length > 0 ? { attributes } : {}),
+  };
+  const every = range.until ? (false as const) : calmMs;
+  const distributed = isHistogram(kind) && of === "quantiles";
+  const lines = useRead("metrics.query", { ...selection, kind, of }, { enabled: !distributed, every });
+  const distribution = useRead(
+    "metrics.distribution",
+    { ...selection, kind: kind === "histogram" ? kind : "exponential_histogram", points: Math.min(points, 120) },
+    { enabled: distributed, every },
+  );
+  const { error, refetch } = distributed ? distribution : lines;
+  const data = useMemo(
+    () => (distributed ? distribution.data && quantileLines(distribution.data) : lines.data),
+    [distributed, distribution.data, lines.data],
   );
   return (
     <section className="panel" aria-labelledby="metric-title">
@@ -130,60 +161,58 @@ function Explorer(props: {
         </span>
       </header>
       <div className="panel-body metric-body">
-        {kind === null ? (
-          <p className="soft">
-            A metric of this kind ({metric.kind.replace("_", " ")}) is stored, and SQL and Grafana show it; this page
-            has gauges, sums and histograms.
-          </p>
-        ) : (
-          <>
-            <div className="filters">
-              <select
-                className="field"
-                aria-label="What of it"
-                value={of}
-                onChange={(event) => address.set({ of: event.target.value })}
-              >
-                {offered.map((one) => (
-                  <option key={one} value={one}>
-                    {one === "rate" ? "rate a second" : one}
-                  </option>
-                ))}
-              </select>
-              <select
-                className="field"
-                aria-label="Group by"
-                value={groupBy}
-                onChange={(event) => address.set({ by: event.target.value })}
-              >
-                <option value="">all together</option>
-                {["service.name", ...metric.attributes].map((key) => (
+        <div className="filters">
+          <select
+            className="field"
+            aria-label="What of it"
+            value={of}
+            onChange={(event) => address.set({ of: event.target.value })}
+          >
+            {offered.map((one) => (
+              <option key={one} value={one}>
+                {one === "rate" ? "rate a second" : one}
+              </option>
+            ))}
+          </select>
+          {/* One more choice than there are keys, so that another can be added. */}
+          {[...groupBy, ""].slice(0, mostGroupKeys).map((chosen, index) => (
+            <select
+              key={chosen}
+              className="field"
+              aria-label={index === 0 ? "Group by" : `Group by, ${index + 1}`}
+              value={chosen}
+              onChange={(event) => address.set({ by: groupBy.toSpliced(index, 1, event.target.value) })}
+            >
+              <option value="">{index === 0 ? "all together" : "and by no other"}</option>
+              {["service.name", ...metric.attributes]
+                .filter((key) => key === chosen || !groupBy.includes(key))
+                .map((key) => (
                   <option key={key} value={key}>
                     by {key}
                   </option>
                 ))}
-              </select>
-              <select
-                className="field"
-                aria-label="Step"
-                value={points}
-                onChange={(event) => address.set({ points: event.target.value })}
-              >
-                {steps.map((one) => (
-                  <option key={one} value={one}>
-                    {one} steps
-                  </option>
-                ))}
-              </select>
-            </div>
-            {error ? (
-              <ErrorNotice error={error} retry={() => void refetch()} />
-            ) : data ? (
-              <Picture metric={metric} of={of} data={data} range={range} address={address} />
-            ) : (
-              <Waiting />
-            )}
-          </>
+            </select>
+          ))}
+          <AttributeFilters anyForm address={address} keys={metric.attributes} />
+          <select
+            className="field"
+            aria-label="Step"
+            value={points}
+            onChange={(event) => address.set({ points: event.target.value })}
+          >
+            {steps.map((one) => (
+              <option key={one} value={one}>
+                {one} steps
+              </option>
+            ))}
+          </select>
+        </div>
+        {error ? (
+          <ErrorNotice error={error} retry={() => void refetch()} />
+        ) : data ? (
+          <Picture metric={metric} of={of} data={data} range={range} address={address} />
+        ) : (
+          <Waiting />
         )}
       </div>
     </section>
@@ -230,7 +259,7 @@ export default function MetricsPage({ project }: { project: string }) {
                   <button
                     type="button"
                     aria-pressed={one === chosen}
-                    onClick={() => address.set({ metric: one.name, of: null, by: null })}
+                    onClick={() => address.set({ metric: one.name, of: null, by: null, attribute: null })}
                   >
                     {one.name} <span className="faint">{unitOf(one.unit)}</span>
                   </button>

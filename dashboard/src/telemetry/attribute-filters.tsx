@@ -1,13 +1,15 @@
-// Attribute filters: `key=value` pairs that must hold, each taken away by a click, and a field for one more.
+// Attribute filters: those that must hold, each taken away by a click, and a field for one more.
 import { useState } from "react";
 import type { Address } from "./use-address.ts";
 
-export function AttributeFilters({ address, keys = [] }: { address: Address; keys?: string[] }) {
+/** Pairs of `key=value`; with `anyForm` also `key!=value`, `key` and `!key`. */
+export function AttributeFilters(props: { address: Address; keys?: string[]; anyForm?: boolean }) {
+  const { address, keys = [], anyForm = false } = props;
   const [draft, setDraft] = useState("");
   const pairs = address.all("attribute");
   const add = () => {
     const pair = draft.trim();
-    if (pair.indexOf("=") <= 0 || pair.endsWith("=")) return;
+    if (!(anyForm ? /^(![^=!]+|[^=!][^=]*(=.+)?)$/ : /^[^=]+=.*[^=]$/).test(pair)) return;
     address.set({ attribute: [...new Set([...pairs, pair])] });
     setDraft("");
   };
@@ -33,8 +35,8 @@ export function AttributeFilters({ address, keys = [] }: { address: Address; key
       >
         <input
           className="field"
-          aria-label="Attribute, as key=value"
-          placeholder="attribute=value ⏎"
+          aria-label={anyForm ? "Attribute, as key=value, key!=value, key or !key" : "Attribute, as key=value"}
+          placeholder={anyForm ? "attribute=value, !attribute ⏎" : "attribute=value ⏎"}
           value={draft}
           list="attribute-keys"
           maxLength={400}

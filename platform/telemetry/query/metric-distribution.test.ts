@@ -12,7 +12,6 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { Ingest } from "../ingest/ingest.ts";
 import { newTenant, type TemporaryTelemetry, temporaryTelemetry } from "../telemetry-fixture.ts";
 import { metricDistribution } from "./metric-distribution.ts";
-import { metricConditions } from "./metric-queries.ts";
 
 let telemetry: TemporaryTelemetry;
 beforeAll(async () => {
@@ -42,9 +41,10 @@ test.each([AggregationTemporality.CUMULATIVE, AggregationTemporality.DELTA])(
     }
     await provider.shutdown();
     const filter = { ...tenant, since, until: Date.now() + 60_000 };
-    const { points } = await metricDistribution(telemetry.store.reader, metricConditions(filter), filter, {
+    const { series } = await metricDistribution(telemetry.store.reader, filter, {
       ...{ metric: "latency", kind: "exponential_histogram", points: 1 },
     });
+    const { points } = series[0]!;
     expect(points).toHaveLength(1);
     expect(points[0]!.count).toBe(1_000);
     // 160 buckets over a factor of 1000 are each 4.4 % wide.
@@ -58,6 +58,8 @@ test("of two instances each is looked at by itself, and a new beginning counts a
   const tenant = newTenant();
   const since = Date.now() - 100_000;
   const nanos = (ms: number) => String(BigInt(Math.round(ms)) * 1_000_000n);
+  const traceId = "0af7651916cd43dd8448eb211c80319c";
+  const exemplar = { timeUnixNano: nanos(since + 11_000), asDouble: 1.5, traceId, spanId: "b7ad6b7169203331" };
   const send = (instance: string, points: [at: number, counts: number[]][]) => {
     const resource = { attributes: [{ key: "service.instance.id", value: { stringValue: instance } }] };
     const dataPoints = points.map(([at, bucketCounts]) => ({
@@ -66,6 +68,7 @@ test("of two instances each is looked at by itself, and a new beginning counts a
       count: String(bucketCounts.reduce((sum, count) => sum + count, 0)),
       bucketCounts: bucketCounts.map(String),
       explicitBounds: [1, 2],
+      ...(instance === "a" && at === 11 ? { exemplars: [exemplar] } : {}),
     }));
     const metrics = [{ name: "duration", histogram: { aggregationTemporality: 2, dataPoints } }];
     const body = JSON.stringify({ resourceMetrics: [{ resource, scopeMetrics: [{ scope: { name: "t" }, metrics }] }] });
@@ -82,9 +85,10 @@ test("of two instances each is looked at by itself, and a new beginning counts a
     [12, [51, 54, 0]],
   ]);
   const filter = { ...tenant, since, until: since + 40_000 };
-  const { points } = await metricDistribution(telemetry.store.reader, metricConditions(filter), filter, {
+  const { series } = await metricDistribution(telemetry.store.reader, filter, {
     ...{ metric: "duration", kind: "histogram", points: 4 },
   });
+  const { points } = series[0]!;
   expect(points.map(({ count }) => count)).toEqual([0, 9, 2, 0]);
   expect(points[1]!.buckets).toEqual([
     { from: 0, to: 1, count: 4 },
@@ -93,4 +97,18 @@ test("of two instances each is looked at by itself, and a new beginning counts a
   // The 4.5th of 9 is the first half of the 5 in (1, 2]: 1 + 0.5 / 5.
   expect(points[1]!.p50).toBeCloseTo(1.1, 10);
   expect(points[2]!.p50).toBe(1.5);
+
+  const byInstance = await metricDistribution(telemetry.store.reader, filter, {
+    ...{ metric: "duration", kind: "histogram", points: 4, groupBy: ["service.instance.id"] },
+  });
+  expect(byInstance.series.map((one) => [one.group, one.points.map(({ count }) => count)])).toEqual([
+    [["a"], [0, 4, 2, 0]],
+    [["b"], [0, 5, 0, 0]],
+  ]);
+  const b = await metricDistribution(telemetry.store.reader, filter, {
+    ...{ metric: "duration", kind: "histogram", points: 4, attributes: ["service.instance.id!=a"] },
+  });
+  expect(b.series.map((one) => one.points[1]!.count)).toEqual([5]);
+  expect(byInstance.exemplars.map(({ traceId: id, value }) => [id, value])).toEqual([[traceId, 1.5]]);
+  expect(b.exemplars).toEqual([]);
 });

@@ -1,19 +1,38 @@
 // A histogram metric over time: quantiles and a heat map of what was recorded in each stretch, of all its instances.
 import { TsdevError } from "../../../sdk/errors.ts";
-import type { QueryParams, TelemetryReader } from "../reader.ts";
+import type { TelemetryReader } from "../reader.ts";
 import { addedSince, type Bucket, bucketsOf, type Distribution, quantileOf, sumOf } from "./distribution.ts";
+import {
+  type Exemplar,
+  type MetricFilter,
+  type MetricSelection,
+  metricExemplars,
+  mostGroups,
+  selected,
+} from "./metric-selection.ts";
+
+export interface DistributionQuestion extends MetricSelection {
+  kind: "histogram" | "exponential_histogram";
+  points: number;
+}
+
+/** Of one stretch: its start in milliseconds since the epoch, and null or no bucket where nothing was recorded. */
+export interface DistributionPoint {
+  at: number;
+  count: number;
+  p50: number | null;
+  p95: number | null;
+  p99: number | null;
+  buckets: Bucket[];
+}
 
 export interface DistributionSeries {
   everyMs: number;
-  /** Of each stretch: its start in milliseconds since the epoch, and null or no bucket where nothing was recorded. */
-  points: {
-    at: number;
-    count: number;
-    p50: number | null;
-    p95: number | null;
-    p99: number | null;
-    buckets: Bucket[];
-  }[];
+  /** `group` has a value for each key of `groupBy`. */
+  series: { group: string[]; points: DistributionPoint[] }[];
+  /** Groups that are left out because there are too many. */
+  omittedGroups: number;
+  exemplars: Exemplar[];
 }
 
 /** Most data points that are read for one answer. */
@@ -22,6 +41,7 @@ const mostBuckets = 40;
 
 interface Row {
   series: string;
+  grp: string[];
   at: number;
   /** Milliseconds since the epoch at which the count began. */
   began: number;
@@ -51,29 +71,35 @@ const buckets = {
  */
 export async function metricDistribution(
   reader: TelemetryReader,
-  { where, params }: { where: string; params: QueryParams },
-  { since, until }: { since: number; until: number },
-  asked: { metric: string; kind: keyof typeof buckets; points: number },
+  filter: MetricFilter,
+  asked: DistributionQuestion,
 ): Promise<DistributionSeries> {
+  const { since, until } = filter;
+  const { where, params, group } = selected(filter, asked);
   const rows = await reader.query<Row>(
     `SELECT toString(cityHash64(ServiceName, ScopeName, toString(Attributes), toString(ResourceAttributes))) AS series,
+        ${group} AS grp,
         toFloat64(toUnixTimestamp64Milli(TimeUnix)) AS at, toFloat64(toUnixTimestamp64Milli(StartTimeUnix)) AS began,
         AggregationTemporality AS temporality, ${buckets[asked.kind]}
-      FROM otel_metrics_${asked.kind} WHERE ${where} AND MetricName = {metric:String}
+      FROM otel_metrics_${asked.kind} WHERE ${where}
       ORDER BY series, TimeUnix LIMIT ${distributionPointLimit + 1}`,
-    { ...params, metric: asked.metric },
+    params,
   );
   if (rows.length > distributionPointLimit) {
     throw refused(`there are more than ${distributionPointLimit} data points`, "ask for a shorter time or one service");
   }
   const everyMs = Math.max(1_000, Math.ceil((until - since) / asked.points));
   const first = Math.floor(since);
-  const sums: (Distribution | null)[] = new Array(Math.max(1, Math.ceil((until - first) / everyMs))).fill(null);
+  const stretches = Math.max(1, Math.ceil((until - first) / everyMs));
+  const groups = new Map<string, { group: string[]; sums: (Distribution | null)[] }>();
   let before: { row: Row; distribution: Distribution } | undefined;
   for (const row of rows) {
     const distribution = toDistribution(row, asked.kind);
     const added = addedBy(row, distribution, before?.row.series === row.series ? before : undefined, since);
     before = { row, distribution };
+    const name = JSON.stringify(row.grp);
+    const { sums } = groups.get(name) ?? { sums: new Array<Distribution | null>(stretches).fill(null) };
+    groups.set(name, { group: row.grp, sums });
     const stretch = Math.floor((row.at - first) / everyMs);
     if (added === null || stretch < 0 || stretch >= sums.length) continue;
     const sum = sums[stretch] ?? null;
@@ -81,16 +107,27 @@ export async function metricDistribution(
     if (merged === null) throw refused("its instances have buckets with different bounds", "name one service");
     sums[stretch] = merged;
   }
+  const named = [...groups].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, one]) => one);
   return {
     everyMs,
-    points: sums.map((sum, stretch) => ({
-      at: first + stretch * everyMs,
-      count: sum === null ? 0 : bucketsOf(sum).reduce((total, { count }) => total + count, 0),
-      p50: sum === null ? null : quantileOf(sum, 0.5),
-      p95: sum === null ? null : quantileOf(sum, 0.95),
-      p99: sum === null ? null : quantileOf(sum, 0.99),
-      buckets: sum === null ? [] : bucketsOf(sum, mostBuckets),
+    series: named.slice(0, mostGroups).map(({ group: values, sums }) => ({
+      group: values,
+      points: sums.map((sum, stretch) => pointOf(sum, first + stretch * everyMs)),
     })),
+    omittedGroups: Math.max(0, named.length - mostGroups),
+    exemplars: await metricExemplars(reader, filter, asked),
+  };
+}
+
+function pointOf(sum: Distribution | null, at: number): DistributionPoint {
+  if (sum === null) return { at, count: 0, p50: null, p95: null, p99: null, buckets: [] };
+  return {
+    at,
+    count: bucketsOf(sum).reduce((total, { count }) => total + count, 0),
+    p50: quantileOf(sum, 0.5),
+    p95: quantileOf(sum, 0.95),
+    p99: quantileOf(sum, 0.99),
+    buckets: bucketsOf(sum, mostBuckets),
   };
 }
 

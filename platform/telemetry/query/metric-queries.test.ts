@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { Ingest } from "../ingest/ingest.ts";
 import { newTenant, type TemporaryTelemetry, temporaryTelemetry } from "../telemetry-fixture.ts";
 import { metricList, metricSeries } from "./metric-queries.ts";
+import { AttributeFilters } from "./metric-selection.ts";
 
 let telemetry: TemporaryTelemetry;
 const tenant = newTenant();
@@ -63,6 +64,31 @@ beforeAll(async () => {
         ],
       },
     },
+    {
+      name: "latency",
+      summary: {
+        dataPoints: [
+          { ...point(1, 0, { path: "/" }), count: "10", sum: 50, quantileValues: [{ quantile: 0.5, value: 3 }] },
+          {
+            ...point(11, 0, { path: "/" }),
+            ...{ count: "14", sum: 90 },
+            quantileValues: [
+              { quantile: 0.5, value: 4 },
+              { quantile: 0.99, value: 20 },
+            ],
+          },
+        ],
+      },
+    },
+    {
+      name: "wait",
+      exponentialHistogram: {
+        aggregationTemporality: 1,
+        dataPoints: [
+          { ...point(1, 0), count: "4", sum: 12, scale: 0, zeroCount: "4", positive: { offset: 0, bucketCounts: [] } },
+        ],
+      },
+    },
   ]);
   await send("b", [
     counter("requests", 2, [point(2, 7), point(12, 27)]),
@@ -82,7 +108,7 @@ test("what two instances' counters added is summed after each was looked at, and
   });
   expect(everyMs).toBe(10_000);
   // the first point of each says nothing of what was added within this time
-  expect(series).toEqual([{ group: "", values: [0, 3, 0.4, 0.5] }]);
+  expect(series).toEqual([{ group: [], values: [0, 3, 0.4, 0.5] }]);
 });
 
 test("deltas are what was added; a sum that may fall is the last value of each instance", async () => {
@@ -93,11 +119,11 @@ test("deltas are what was added; a sum that may fall is the last value of each i
 });
 
 test("a gauge is averaged by group, and its exemplars lead to traces", async () => {
-  const asked = { metric: "level", kind: "gauge", of: "average", groupBy: "disk", ...four } as const;
+  const asked = { metric: "level", kind: "gauge", of: "average", groupBy: ["disk"], ...four } as const;
   const { series, exemplars } = await metricSeries(telemetry.store.reader, filter, asked);
   expect(series.map(({ group, values: [first] }) => [group, first])).toEqual([
-    ["x", 3],
-    ["y", 10],
+    [["x"], 3],
+    [["y"], 10],
   ]);
   expect(exemplars).toEqual([{ at: since + 1_000, value: 2, traceId }]);
 });
@@ -110,15 +136,76 @@ test("a histogram has its rate and the average of what was recorded in each step
   expect(rate.series[0]!.values).toEqual([0, 0.4, null, null]);
 });
 
+test("an exponential histogram has its rate and average, a summary its quantiles too", async () => {
+  const wait = { metric: "wait", kind: "exponential_histogram", ...four } as const;
+  const rate = await metricSeries(telemetry.store.reader, filter, { ...wait, of: "rate" });
+  expect(rate.series).toEqual([{ group: [], values: [0.4, null, null, null] }]);
+  const average = await metricSeries(telemetry.store.reader, filter, { ...wait, of: "average" });
+  expect(average.series[0]!.values).toEqual([3, null, null, null]);
+  const latency = { metric: "latency", kind: "summary", groupBy: ["path"], ...four } as const;
+  const quantiles = await metricSeries(telemetry.store.reader, filter, { ...latency, of: "quantiles" });
+  expect(quantiles.series).toEqual([
+    { group: ["/", "0.5"], values: [3, 4, null, null] },
+    { group: ["/", "0.99"], values: [null, 20, null, null] },
+  ]);
+  const added = await metricSeries(telemetry.store.reader, filter, { ...latency, of: "average" });
+  expect(added.series).toEqual([{ group: ["/"], values: [null, 10, null, null] }]);
+});
+
+test.each([
+  [["disk=x"], [["x"]]],
+  [["disk!=x"], [["y"]]],
+  [["disk"], [["x"], ["y"]]],
+  [["!disk"], []],
+  [
+    ["nowhere!=x", "service.name=shop"],
+    [["x"], ["y"]],
+  ],
+  [["service.name!=shop"], []],
+  [["service.instance.id=a", "!nowhere", "disk=y"], [["y"]]],
+])("the filter %j leaves the groups %j", async (attributes, groups) => {
+  expect(AttributeFilters.safeParse(attributes).success).toBe(true);
+  const asked = { metric: "level", kind: "gauge", of: "max", groupBy: ["disk"], attributes, ...four } as const;
+  const { series } = await metricSeries(telemetry.store.reader, filter, asked);
+  expect(series.map(({ group }) => group)).toEqual(groups);
+});
+
+test("a filter leaves out the exemplars of other series too, and groups are by several attributes", async () => {
+  const asked = { metric: "level", kind: "gauge", of: "max", ...four } as const;
+  const y = await metricSeries(telemetry.store.reader, filter, { ...asked, attributes: ["disk=y"] });
+  expect(y.exemplars).toEqual([]);
+  const both = { ...asked, groupBy: ["service.name", "disk"] };
+  const { series } = await metricSeries(telemetry.store.reader, filter, both);
+  expect(series.map(({ group }) => group)).toEqual([
+    ["shop", "x"],
+    ["shop", "y"],
+  ]);
+});
+
+test("groups beyond the most are counted, not passed over in silence", async () => {
+  const many = newTenant();
+  const resource = { attributes: values({ "service.name": "shop" }) };
+  const dataPoints = Array.from({ length: 25 }, (_, at) => point(1, at, { disk: `d${at}` }));
+  const metrics = [{ name: "level", gauge: { dataPoints } }];
+  const body = JSON.stringify({ resourceMetrics: [{ resource, scopeMetrics: [{ scope: { name: "t" }, metrics }] }] });
+  await new Ingest(telemetry.store).metrics(Buffer.from(body), "json", many);
+  const asked = { metric: "level", kind: "gauge", of: "max", groupBy: ["disk"], ...four } as const;
+  const found = await metricSeries(telemetry.store.reader, { ...filter, ...many }, asked);
+  expect(found.series).toHaveLength(20);
+  expect(found.omittedGroups).toBe(5);
+});
+
 test("the list names each metric with its kind, unit and attributes, of this organization only", async () => {
   const list = await metricList(telemetry.store.reader, filter);
   expect(list.map(({ name, kind, monotonic }) => [name, kind, monotonic])).toEqual([
     ["deltas", "sum", true],
     ["duration", "histogram", false],
+    ["latency", "summary", false],
     ["level", "gauge", false],
     ["open", "sum", false],
     ["requests", "sum", true],
+    ["wait", "exponential_histogram", false],
   ]);
-  expect(list[2]).toMatchObject({ attributes: ["disk"], series: 2, services: ["shop"] });
+  expect(list[3]).toMatchObject({ attributes: ["disk"], series: 2, services: ["shop"] });
   expect(await metricList(telemetry.store.reader, { ...filter, ...newTenant() })).toEqual([]);
 });
