@@ -23,6 +23,7 @@ import {
   type OpenWait,
   type PublishedEvent,
   type Row,
+  type RunDepth,
   type RunStore,
   type Standing,
   type StoredRun,
@@ -106,6 +107,21 @@ export class MemoryStore implements RunStore {
     let count = 0;
     for (const { run } of this.#entries.values()) if (run.state === "queued" && run.workflow === workflow) count++;
     return count;
+  }
+
+  async depths(): Promise<RunDepth[]> {
+    const depths = new Map<string, { -readonly [K in keyof RunDepth]: RunDepth[K] }>();
+    const now = performance.now();
+    for (const { run, dueAt } of this.#entries.values()) {
+      const { workflow, state } = run;
+      if (state !== "queued" && state !== "running" && state !== "waiting") continue;
+      const key = `${state} ${workflow}`;
+      const depth = depths.get(key) ?? { workflow, state, runs: 0, due: 0 };
+      depths.set(key, depth);
+      depth.runs += 1;
+      if (dueAt !== null && dueAt <= now) depth.due += 1;
+    }
+    return [...depths.values()];
   }
 
   async history(runIds: readonly string[]): Promise<Map<string, HistoryRow[]>> {

@@ -22,6 +22,7 @@ import { History } from "./history.ts";
 import { nodeIdOf } from "./path.ts";
 import { noRun } from "./run-errors.ts";
 import type { RunEvent } from "./run-event.ts";
+import { RunMetrics } from "./run-metrics.ts";
 import { statusOf } from "./run-status.ts";
 import type { Act, ActView, NewRun, Notice, RunStore } from "./run-store.ts";
 import { ServedWorkflows } from "./served-workflows.ts";
@@ -54,6 +55,7 @@ export class RunEngine implements Engine {
   readonly #timers = new Set<NodeJS.Timeout>();
   #stopTriggers: (() => Promise<void>) | undefined;
   readonly #ending: EndOfRunParts;
+  readonly #metrics: RunMetrics;
   #closing = false;
 
   constructor(parts: RunEngineParts) {
@@ -61,6 +63,7 @@ export class RunEngine implements Engine {
     this.#store = parts.store;
     this.#log = parts.log;
     this.durable = parts.store.durable;
+    this.#metrics = new RunMetrics(parts.store);
     this.#worker = new Worker({
       store: parts.store,
       log: parts.log,
@@ -68,6 +71,7 @@ export class RunEngine implements Engine {
       leaseMs: parts.leaseMs,
       served: this.#served,
       followers: this.#followers,
+      metrics: this.#metrics,
       beginChild: (parent, child) => this.#beginnings.beginChild(parent, child),
       cancel: (runId) => this.cancel(runId, { reason: "its caller ended" }),
     });
@@ -178,7 +182,7 @@ export class RunEngine implements Engine {
 
   async cancel(runId: string, options: { reason?: string } = {}): Promise<boolean> {
     const done = await this.#act(runId, cancelRun(options.reason ?? "canceled"));
-    if (done === "ended") await this.#tellParent(runId);
+    if (done === "ended") await this.#onEnd(runId);
     return done !== "over";
   }
 
@@ -269,13 +273,16 @@ export class RunEngine implements Engine {
     await Promise.race([this.#beginnings.settled(), limit]);
     await this.#worker.stop(limit);
     for (const timer of this.#timers) clearInterval(timer);
+    this.#metrics.close();
     await this.#dispatcher.stopped();
     await this.#worker.leave();
     await this.#store.close();
   }
 
-  async #tellParent(runId: string): Promise<void> {
+  /** Of a run that no worker ended. */
+  async #onEnd(runId: string): Promise<void> {
     const run = await this.#store.find(runId);
+    if (run) this.#metrics.ended(run, run.state, run.error?.code);
     if (run && run.parent !== null) await this.#store.wake([run.parent]);
   }
 

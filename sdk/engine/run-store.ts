@@ -160,6 +160,14 @@ export interface DueRun {
 /** `due`: some run wants a worker. `run`: something was done to the run. `event`: an event waits for its triggers. */
 export type Notice = { readonly kind: "due" | "event" } | { readonly kind: "run"; readonly runId: string };
 
+/** Unfinished runs of a workflow in a state; `due`: those that a worker should have taken by now. */
+export interface RunDepth {
+  readonly workflow: string;
+  readonly state: "queued" | "running" | "waiting";
+  readonly runs: number;
+  readonly due: number;
+}
+
 export interface BeginOptions {
   readonly take: boolean;
   readonly delayMs: number;
@@ -179,6 +187,8 @@ export interface RunStore {
   list(filter: RunFilter): Promise<StoredRun[]>;
   /** Unfinished runs of the workflow that are queued. */
   queued(workflow: string): Promise<number>;
+  /** By workflow and state; paused runs are not counted. */
+  depths(): Promise<RunDepth[]>;
   /** Every row of these runs, by run, in order. Outputs only where they are asked for. */
   history(runIds: readonly string[], outputs: boolean): Promise<Map<string, HistoryRow[]>>;
   /** The rows after `after` as events, at most `limit`. */

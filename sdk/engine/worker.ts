@@ -1,5 +1,6 @@
 // Worker: the runs that this process drives: takes what is due as far as there are places, keeps the leases, and tells
 // whoever waits when a run has come to rest.
+import { TsdevError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { NodeCode } from "../workflows/definition.ts";
 import { type BegunChild, Drive } from "./drive.ts";
@@ -7,6 +8,7 @@ import { driveRun, type Outcome } from "./drive-run.ts";
 import { endStates } from "./engine.ts";
 import type { Followers } from "./follow-run.ts";
 import { History } from "./history.ts";
+import type { RunMetrics } from "./run-metrics.ts";
 import { inRunSpan, openRunSpan, type RunSpan } from "./run-span.ts";
 import { type ClaimedRun, type Lease, LeaseLost, type RunStore, type StoredRun } from "./run-store.ts";
 import type { ServedWorkflows } from "./served-workflows.ts";
@@ -27,6 +29,7 @@ export interface WorkerParts {
   readonly leaseMs: number;
   readonly served: ServedWorkflows;
   readonly followers: Followers;
+  readonly metrics: RunMetrics;
   readonly beginChild: (parent: StoredRun, child: BegunChild) => Promise<void>;
   /** Cancels a child whose caller ended. */
   readonly cancel: (runId: string) => Promise<unknown>;
@@ -59,6 +62,7 @@ export class Worker {
   begin(run: StoredRun, code: ReadonlyMap<string, NodeCode>, span: RunSpan, asked: number): Driven {
     const known = this.#driven.get(run.id);
     if (known) return known;
+    this.#parts.metrics.started(run);
     const { drive, ended } = this.#drive(code, run, 1, undefined, span, asked);
     return this.#keep(run, ended, drive);
   }
@@ -172,6 +176,7 @@ export class Worker {
           this.#parts.log.info("carrying on a run whose worker is gone", { runId: run.id, workflow: run.workflow });
         }
         const resumed = rows.at(-1)?.type !== "run.started";
+        if (!resumed) this.#parts.metrics.started(run);
         const span = openRunSpan(run, { traceparent: run.traceparent, resumed });
         const code = this.#parts.served.code(run.workflow, run.version, run.ir)!;
         const { drive, ended } = this.#drive(code, run, run.seq, history, span, asked);
@@ -265,6 +270,7 @@ export class Worker {
     this.#parts.followers.changed(run.id);
     if (outcome.state === "waiting" && drive?.dueAt) this.scanAt(drive.dueAt);
     if (!endStates.has(outcome.state)) return;
+    this.#parts.metrics.ended(run, outcome.state, "error" in outcome ? codeOf(outcome.error) : undefined);
     if (run.parent !== null) void this.#store.wake([run.parent]).catch(() => {});
     if (run.slotKey !== null) this.scanSoon();
   }
@@ -291,4 +297,8 @@ export class Worker {
     for (const { drive } of left) drive?.stop(new Stopped("handed over"), true);
     await this.#store.release(left.map(({ lease }) => lease)).catch(() => {});
   }
+}
+
+function codeOf(error: unknown): string {
+  return TsdevError.is(error) ? error.code : "unknown";
 }

@@ -19,6 +19,7 @@ import {
   type OpenWait,
   type PublishedEvent,
   type Row,
+  type RunDepth,
   type RunStore,
   type Standing,
   type StoredRun,
@@ -28,6 +29,7 @@ import { type Beginning, type Begun, beginRuns } from "./begin-runs.ts";
 import { type Changing, changeRuns } from "./change-runs.ts";
 import { Connection } from "./connection.ts";
 import { Cursors } from "./cursors.ts";
+import { readDepths } from "./depths.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { type Append, appendRows, readEvents, readHistory } from "./journal.ts";
 import { Leases } from "./leases.ts";
@@ -129,6 +131,11 @@ export class PostgresStore implements RunStore {
     );
     return row!.count;
   }
+
+  depths(): Promise<RunDepth[]> {
+    return readDepths(this.#db);
+  }
+
   history(runIds: readonly string[], outputs: boolean): Promise<Map<string, HistoryRow[]>> {
     return readHistory(this.#db, runIds, outputs);
   }
