@@ -149,8 +149,8 @@ describe("reads", () => {
   test("that need too much memory fail, and the store goes on", async () => {
     const { reader } = await open();
     const greedy = "SELECT length(groupArray(repeat('x', 1000))) FROM numbers(100000000)";
-    await expect(reader.query(greedy)).rejects.toMatchObject({ code: "unavailable" });
-    await expect(reader.query("SELECT number FROM numbers(300000)")).rejects.toMatchObject({ code: "unavailable" });
+    await expect(reader.query(greedy)).rejects.toMatchObject({ code: "invalid_input" });
+    await expect(reader.query("SELECT number FROM numbers(300000)")).rejects.toMatchObject({ code: "invalid_input" });
     expect(await reader.query("SELECT 1 AS one")).toEqual([{ one: 1 }]);
   });
 

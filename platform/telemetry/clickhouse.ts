@@ -126,9 +126,10 @@ function readable(error: unknown): TsdevError {
     });
   }
   if (type === "MEMORY_LIMIT_EXCEEDED" || type === "TOO_MANY_ROWS_OR_BYTES" || type === "TOO_MANY_ROWS") {
-    return new TsdevError("unavailable", {
+    // Not `unavailable`: it would be the same if it came again.
+    return new TsdevError("invalid_input", {
       message: "the query reads, or needs of memory, more than a query may",
-      fix: "ask for a shorter time range",
+      fix: "ask for a shorter time range, or for fewer rows and groups",
       cause: error,
     });
   }

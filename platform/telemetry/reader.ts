@@ -6,7 +6,7 @@ export type QueryParams = Record<string, string | number | boolean | string[] | 
 export interface TelemetryReader {
   /**
    * Runs one SELECT and returns its rows as objects (64-bit integers as numbers where safe).
-   * Time and memory are capped; past them it throws a TsdevError `timeout` or `unavailable`.
+   * Time and memory are capped; past them it throws a TsdevError `timeout` or `invalid_input`.
    */
   query<Row>(sql: string, params?: QueryParams): Promise<Row[]>;
   /** Runs an EXPLAIN, which reads no row, and returns its lines. */

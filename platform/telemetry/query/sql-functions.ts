@@ -32,22 +32,14 @@ const others = new Set([
   ],
   ...["formatReadableSize", "formatReadableDecimalSize", "formatReadableQuantity", "formatReadableTimeDelta"],
   ...["normalizeQuery", "normalizedQueryHash", "runningDifference", "finalizeAggregation", "getSubcolumn"],
-  ...[
-    "seriesDecomposeSTL",
-    "seriesOutliersDetectTukey",
-    "numbers",
-    "zeros",
-    "generateSeries",
-    "generate_series",
-    "values",
-  ],
+  ...["seriesOutliersDetectTukey", "numbers", "zeros", "generateSeries", "generate_series", "values"],
 ]);
 
 /**
  * Of the allowed categories, those that tell about the server or end it, those that call a function which is named in a
  * text, and those whose time grows with the square of a text: the limit of time is looked at between blocks alone.
  */
-const never = new Set([
+export const never = new Set([
   ...["aggThrow", "chdb", "serverTimezone", "flameGraph", "generateSnowflakeID", "fuzzBits"],
   ...["arrayReduce", "arrayReduceInRanges", "initializeAggregation"],
   ...["editDistance", "editDistanceUTF8", "damerauLevenshteinDistance", "jaroSimilarity", "jaroWinklerSimilarity"],

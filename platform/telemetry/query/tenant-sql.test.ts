@@ -5,7 +5,7 @@ import { ProtobufTraceSerializer } from "@opentelemetry/otlp-transformer";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Ingest } from "../ingest/ingest.ts";
 import { makeSpans, newTenant, type TemporaryTelemetry, temporaryTelemetry } from "../telemetry-fixture.ts";
-import { allowedFunction, functionNames } from "./sql-functions.ts";
+import { allowedFunction, functionNames, never } from "./sql-functions.ts";
 import { sqlRowLimit, TenantSql } from "./tenant-sql.ts";
 
 let telemetry: TemporaryTelemetry;
@@ -171,7 +171,7 @@ describe("ways out", () => {
 
   test("what eats time or memory is ended, and the next question is answered", async () => {
     const greedy = "SELECT length(groupArray(repeat('x', 1000))) FROM numbers(100000000)";
-    expect(await refusal(greedy)).toMatchObject({ code: "unavailable" });
+    expect(await refusal(greedy)).toMatchObject({ code: "invalid_input", fix: expect.stringContaining("fewer rows") });
     expect(await refusal("SELECT count() FROM numbers(1e15)")).toHaveProperty("code");
     expect(await rows("SELECT 1 AS one")).toEqual([{ one: 1 }]);
   }, 30_000);
@@ -194,6 +194,31 @@ describe("ways out", () => {
         expect(await refusal(`SELECT * FROM ${call}`), call).toMatchObject({ code: "invalid_input" });
       }
     }
+  });
+
+  test("the columns that tell of the storage are refused, by every name", async () => {
+    // As system.columns leaves them out, they are named here: those of MergeTree in ClickHouse's documentation.
+    const parts = ["_part", "_part_index", "_part_uuid", "_part_offset", "_partition_id", "_partition_value"];
+    for (const name of [
+      ...parts,
+      "_sample_factor",
+      "_block_number",
+      "_disk_name",
+      "_database",
+      "_table",
+      "_row_exists",
+    ]) {
+      for (const text of [name, `\`${name}\``, `otel_traces.${name}`, `t.${name} AS x`]) {
+        expect(await refusal(`SELECT ${text} FROM otel_traces AS t`), text).toMatchObject({
+          code: "invalid_input",
+          message: expect.stringContaining("of the storage"),
+        });
+      }
+    }
+  });
+
+  test("nothing is allowed and forbidden at once", () => {
+    for (const name of never) expect(allowedFunction(name, new Map()), name).toBe(false);
   });
 
   test("no function that tells of the server, reads, waits or sends is allowed", async () => {

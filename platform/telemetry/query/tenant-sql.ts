@@ -27,6 +27,9 @@ const kinds = new Set([
   ...["WindowDefinition", "WindowListElement", "InterpolateElement"],
 ]);
 
+/** Columns that ClickHouse adds to every table: they tell of the database and of what others have written. */
+const ofStorage = /(^|\.)_(part|partition|block|disk|database|table|sample|row|shard|distance)/;
+
 /** Most statements of an organization at once: those of all run one after another on one machine. */
 const mostAtOnce = 2;
 
@@ -40,7 +43,7 @@ export interface SqlAnswer {
  * Runs one SELECT over the rows of an environment. Two walls stand between it and everything else: what it refers to is
  * held against lists of what is allowed, by ClickHouse's own parser, and every table is read through a filter that the
  * statement cannot change (`additional_table_filters` in a session with `readonly = 1`). Throws `invalid_input` for a
- * statement that is wrong or reaches further, `timeout` after 10 s and `unavailable` past 400 MB.
+ * statement that is wrong, reaches further or needs more than 400 MB, and `timeout` after 10 s.
  */
 export class TenantSql {
   readonly #reader: TelemetryReader;
@@ -117,6 +120,7 @@ function check(
     if (!allowed) throw refused(`the table ${shown(name)} cannot be asked; there are ${open.join(", ")}`);
   }
   for (const name of found.names) {
+    if (ofStorage.test(name)) throw refused(`the column ${shown(name)} is of the storage, not of the telemetry`);
     if (real.has(name) || databases.has(name.slice(0, Math.max(0, name.indexOf("."))))) {
       throw refused(`${shown(name)} stands where a table would be read as a whole: write IN (SELECT … FROM …)`);
     }
