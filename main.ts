@@ -336,6 +336,7 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
     db,
     instances: () => runtime.status(),
     requests: () => runtime.requests(),
+    file: join(directory.path, "instance-metrics.json"),
     ingest: telemetryIngest,
     log: (message) => console.error(message),
     signal: stop.signal,

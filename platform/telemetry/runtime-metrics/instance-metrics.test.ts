@@ -1,6 +1,9 @@
 // What real processes use: CPU and memory of a whole instance, with sums that never go back when a process of it ends.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { InstanceMetrics, type MeasuredInstance } from "./instance-metrics.ts";
 import { processUsage } from "./process-usage.ts";
@@ -51,6 +54,18 @@ onLinux("a process tells its CPU time, memory, files and threads; one that is go
   child!.kill("SIGKILL");
   await once(child!, "exit");
   expect(processUsage(pid)).toBeUndefined();
+});
+
+onLinux("a control plane that starts again goes on with the sums, also when a process ended meanwhile", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "tsdev-instances-"));
+  const file = join(folder, "instances.json");
+  const [first, second] = [await busyProcess(), await busyProcess()];
+  const before = userSeconds(new InstanceMetrics(file), [first, second]);
+  expect(userSeconds(new InstanceMetrics(file), [second])).toBeGreaterThanOrEqual(before);
+  // An instance that is gone is forgotten in the file too.
+  new InstanceMetrics(file).requests([]);
+  expect(await readFile(file, "utf8")).toBe("{}");
+  await rm(folder, { recursive: true });
 });
 
 onLinux("an instance's CPU time is that of all its processes, also of those that have ended since", async () => {

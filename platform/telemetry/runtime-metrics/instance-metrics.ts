@@ -1,6 +1,7 @@
 // InstanceMetrics: what each instance uses, as OTLP metrics of its tenant, through the ordinary ingest.
 import { LeanMeterProvider } from "../../../sdk/metrics/meter.ts";
 import { metricsRequest } from "../../../sdk/metrics/otlp-metrics.ts";
+import { readJson, writeDurably } from "../../runtime/durable-file.ts";
 import type { Tenant } from "../ingest/tables.ts";
 import { type ProcessUsage, processUsage } from "./process-usage.ts";
 
@@ -25,10 +26,29 @@ interface Usage {
 const scopeName = "tsdev.runtime";
 const nothing: Usage = { userSeconds: 0, systemSeconds: 0, readBytes: 0, writtenBytes: 0 };
 
-/** Keeps what ended processes of an instance have used, so that its sums never go back. */
+/** What was seen of an instance: its live processes by pid, and the sums of those that have ended. */
+interface Seen {
+  last: [pid: number, usage: ProcessUsage][];
+  ended: Usage;
+}
+
+/**
+ * Keeps what ended processes of an instance have used, so that its sums never go back. With a file that is also so after
+ * a restart of the control plane, which instances outlive.
+ */
 export class InstanceMetrics {
+  readonly #file: string | undefined;
   readonly #last = new Map<string, Map<number, ProcessUsage>>();
   readonly #ended = new Map<string, Usage>();
+
+  constructor(file?: string) {
+    this.#file = file;
+    const seen = file === undefined ? undefined : readJson<Record<string, Seen>>(file);
+    for (const [instanceId, { last, ended }] of Object.entries(seen ?? {})) {
+      this.#last.set(instanceId, new Map(last));
+      this.#ended.set(instanceId, ended);
+    }
+  }
 
   /** The request of each instance that runs; instances that are not named any more are forgotten. */
   requests(instances: readonly MeasuredInstance[], nowMs = Date.now()): { tenant: Tenant; body: Buffer }[] {
@@ -38,7 +58,19 @@ export class InstanceMetrics {
       this.#last.delete(id);
       this.#ended.delete(id);
     }
-    return instances.flatMap((instance) => this.#request(instance, nowMs) ?? []);
+    const requests = instances.flatMap((instance) => this.#request(instance, nowMs) ?? []);
+    // Before anybody is told: what was told is never taken back.
+    if (this.#file !== undefined) writeDurably(this.#file, JSON.stringify(this.#seen()));
+    return requests;
+  }
+
+  #seen(): Record<string, Seen> {
+    return Object.fromEntries(
+      [...this.#last].map(([instanceId, last]) => [
+        instanceId,
+        { last: [...last], ended: this.#ended.get(instanceId) ?? nothing },
+      ]),
+    );
   }
 
   #request(instance: MeasuredInstance, nowMs: number): { tenant: Tenant; body: Buffer } | undefined {

@@ -17,6 +17,8 @@ export interface MeasureParts {
   ingest: Pick<Ingest, "metrics">;
   log(message: string): void;
   signal: AbortSignal;
+  /** Keeps the sums of ended processes over restarts. */
+  file: string;
   /** Between two looks, milliseconds; default 15,000. */
   everyMs?: number;
 }
@@ -29,9 +31,10 @@ export function measureInstances({
   ingest,
   log,
   signal,
+  file,
   everyMs = 15_000,
 }: MeasureParts): void {
-  const metrics = new InstanceMetrics();
+  const metrics = new InstanceMetrics(file);
   repeatedly(everyMs, signal, log, "instances could not be measured", async () => {
     const measured = await measuredInstances(db, await instances());
     for (const { tenant, body } of metrics.requests(measured)) await ingest.metrics(body, "json", tenant);
