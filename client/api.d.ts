@@ -3033,6 +3033,11 @@ export interface operations {
                         omitted: number;
                         project: string;
                         environment: string;
+                        /** @description the spans as a tree: each once, after its parent and before the next of that parent's, siblings by their start; depth from 0 */
+                        tree: {
+                            spanId: string;
+                            depth: number;
+                        }[];
                         /** @description the stretches that the duration hangs on, in the order of time; ms since the epoch */
                         criticalPath: {
                             spanId: string;

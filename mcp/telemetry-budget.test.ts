@@ -8,7 +8,8 @@ const span = (at: number, parent: number | null) => ({
   ...{ name: `work ${at}`, service: "shop", start: at, durationMs: 10_000 - at, status: "unset", statusMessage: "" },
   ...{ attributes: { long: "x".repeat(1_000) }, events: [] },
 });
-const trace = (spans: object[]) => ({
+const trace = (spans: ReturnType<typeof span>[], deep = false) => ({
+  tree: spans.map(({ spanId }, at) => ({ spanId, depth: deep ? at : Math.min(at, 1) })),
   ...{ traceId: "t", spans, omitted: 0, project: "shop", environment: "production", selfMs: {}, skewMs: {}, logs: 7 },
   criticalPath: Array.from({ length: 5_000 }, (_, at) => ({
     spanId: `s${at}`,
@@ -22,7 +23,13 @@ const quantiles = { p50: 1.23, p95: 4.56, p99: 7.89 };
 
 it.each([
   ["traces.get", trace(many.map((at) => span(at, at === 0 ? null : 0)))],
-  ["traces.get", trace(many.map((at) => span(at, at === 0 ? null : at - 1)))],
+  [
+    "traces.get",
+    trace(
+      many.map((at) => span(at, at === 0 ? null : at - 1)),
+      true,
+    ),
+  ],
   ["sql.query", { rows: many.map((at) => ({ at, Body: "y".repeat(5_000) })), truncated: true }],
   [
     "metrics.distribution",

@@ -113,19 +113,27 @@ describe("a trace's tree", () => {
         span(`q${at}`, "root", "SELECT items", at + 1, "SELECT * FROM items WHERE id = $1"),
       ),
     ];
-    const lines = traceTree({ traceId: "t", spans, omitted: 0 });
+    const tree = spans.map(({ spanId, parentSpanId }) => ({ spanId, depth: parentSpanId === null ? 0 : 1 }));
+    const lines = traceTree({ spans, tree });
     expect(lines).toHaveLength(2);
     expect(lines[1]).toMatch(
       /SELECT items {2}51 × 2\.00 ms = 102\.00 ms {2}src\/orders\.ts:41 {2}SELECT \* FROM items/,
     );
   });
 
-  it("shows spans whose parent is not stored, and ends for spans that are each other's parent", () => {
+  it("shows every span of the answered tree, also those that are each other's parent", () => {
     const lines = traceTree({
-      traceId: "t",
       spans: [span("a", "missing", "alone", 0), span("b", "c", "loop", 1), span("c", "b", "loop", 2)],
-      omitted: 0,
+      tree: [
+        { spanId: "a", depth: 0 },
+        { spanId: "b", depth: 0 },
+        { spanId: "c", depth: 1 },
+      ],
     });
-    expect(lines).toHaveLength(1);
+    expect(lines.map((line) => line.match(/^ *client {2}\w+/)?.[0])).toEqual([
+      "client  alone",
+      "client  loop",
+      "  client  loop",
+    ]);
   });
 });

@@ -2,7 +2,7 @@
 import type { Output } from "../client/client.ts";
 import { oneLine } from "./text.ts";
 
-type Trace = Pick<Output<"traces.get">, "traceId" | "spans" | "omitted">;
+type Trace = Pick<Output<"traces.get">, "spans" | "tree">;
 type Span = Trace["spans"][number];
 
 /** Runs of alike spans shorter than this are shown one by one. */
@@ -10,43 +10,32 @@ const foldFrom = 3;
 /** Levels that are indented; what lies deeper stands as if it were on this one. */
 const deepest = 40;
 
-export function traceTree(trace: Trace): string[] {
-  const ids = new Set(trace.spans.map((span) => span.spanId));
-  const children = Map.groupBy(trace.spans, (span) =>
-    span.parentSpanId !== null && ids.has(span.parentSpanId) ? span.parentSpanId : null,
-  );
+export function traceTree({ spans, tree }: Trace): string[] {
+  const byId = new Map(spans.map((span) => [span.spanId, span]));
+  const rows = tree.map(({ spanId, depth }) => ({ span: byId.get(spanId)!, depth }));
+  const isLeaf = (at: number) => (rows[at + 1]?.depth ?? 0) <= rows[at]!.depth;
   const lines: string[] = [];
-  const sorted = (parent: string | null) => (children.get(parent) ?? []).toSorted((a, b) => a.start - b.start);
-  // By a list of levels and not by recursion: a trace can be as deep as it is long.
-  const levels = [{ siblings: sorted(null), at: 0 }];
-  for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
-    const { siblings, at } = level;
-    const first = siblings[at];
-    if (first === undefined) {
-      levels.pop();
+  for (let at = 0; at < rows.length; ) {
+    const { span: first, depth } = rows[at]!;
+    let end = at + 1;
+    // Leaves one after another on one level have one parent.
+    if (isLeaf(at)) {
+      while (end < rows.length && rows[end]!.depth === depth && isLeaf(end) && alike(rows[end]!.span, first)) end++;
+    }
+    if (end - at < foldFrom) {
+      lines.push(line(first, depth, `${first.durationMs.toFixed(2)} ms`));
+      at++;
       continue;
     }
-    const depth = levels.length - 1;
-    let end = at + 1;
-    while (end < siblings.length && alike(siblings[end]!, first, children)) end++;
-    const run = siblings.slice(at, end);
-    if (run.length >= foldFrom) {
-      const total = run.reduce((sum, span) => sum + span.durationMs, 0);
-      lines.push(line(first, depth, `${run.length} × ${(total / run.length).toFixed(2)} ms = ${total.toFixed(2)} ms`));
-      level.at = end;
-    } else {
-      lines.push(line(first, depth, `${first.durationMs.toFixed(2)} ms`));
-      level.at = at + 1;
-      levels.push({ siblings: sorted(first.spanId), at: 0 });
-    }
+    const total = rows.slice(at, end).reduce((sum, { span }) => sum + span.durationMs, 0);
+    lines.push(line(first, depth, `${end - at} × ${(total / (end - at)).toFixed(2)} ms = ${total.toFixed(2)} ms`));
+    at = end;
   }
   return lines;
 }
 
-function alike(span: Span, first: Span, children: Map<string | null, Span[]>): boolean {
+function alike(span: Span, first: Span): boolean {
   return (
-    !children.has(span.spanId) &&
-    !children.has(first.spanId) &&
     span.name === first.name &&
     span.status === first.status &&
     placeOf(span) === placeOf(first) &&

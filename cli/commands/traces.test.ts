@@ -14,6 +14,7 @@ test("spans stand below each other in the order of time, what was waited for is 
     ...trace,
     ...{ selfMs: { a: 50, b: 50, c: 10 }, logs: 3 },
     spans: [span("a", null, 1_000, 100), span("c", "a", 1_060, 10), span("b", "a", 1_050, 50)],
+    tree: ["a", "b", "c"].map((spanId) => ({ spanId, depth: spanId === "a" ? 0 : 1 })),
     criticalPath: [
       { spanId: "a", start: 1_000, end: 1_050 },
       { spanId: "b", start: 1_050, end: 1_100 },
@@ -32,6 +33,7 @@ test("a trace as deep as it is long is shown whole", () => {
   const spans = Array.from({ length: 1_500 }, (_, at) =>
     span(`s${at}`, at === 0 ? null : `s${at - 1}`, at, 2_000 - at),
   );
-  const text = waterfall({ ...trace, selfMs: {}, spans, criticalPath: [] });
+  const tree = spans.map(({ spanId }, depth) => ({ spanId, depth }));
+  const text = waterfall({ ...trace, ...{ selfMs: {}, spans, criticalPath: [] }, tree });
   expect(text).toContain("work s1499");
 });

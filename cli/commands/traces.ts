@@ -46,10 +46,6 @@ export async function traces(
 
 /** The spans as a tree, each with its place in the time of the whole. */
 export function waterfall(trace: Trace): string {
-  const ids = new Set(trace.spans.map((span) => span.spanId));
-  const children = Map.groupBy(trace.spans, (span) =>
-    span.parentSpanId && ids.has(span.parentSpanId) ? span.parentSpanId : null,
-  );
   const startOf = (span: Span) => span.start + (trace.skewMs[span.spanId] ?? 0);
   const first = trace.spans.reduce((least, span) => Math.min(least, startOf(span)), Number.POSITIVE_INFINITY);
   const last = trace.spans.reduce((most, span) => Math.max(most, startOf(span) + span.durationMs), first);
@@ -60,12 +56,9 @@ export function waterfall(trace: Trace): string {
     return (" ".repeat(from) + (critical.has(span.spanId) ? "█" : "░").repeat(to - from + 1)).padEnd(barWidth);
   };
   const rows: string[][] = [];
-  const below = (parent: string | null, depth: number) =>
-    (children.get(parent) ?? []).toSorted((a, b) => startOf(b) - startOf(a)).map((span) => ({ span, depth }));
-  // By a list and not by recursion: a trace can be as deep as it is long.
-  const open = below(null, 0);
-  for (let next = open.pop(); next !== undefined; next = open.pop()) {
-    const { span, depth } = next;
+  const spans = new Map(trace.spans.map((span) => [span.spanId, span]));
+  for (const { spanId, depth } of trace.tree) {
+    const span = spans.get(spanId)!;
     rows.push([
       span.durationMs.toFixed(2),
       (trace.selfMs[span.spanId] ?? span.durationMs).toFixed(2),
@@ -73,7 +66,6 @@ export function waterfall(trace: Trace): string {
       "  ".repeat(depth) + (span.status === "error" ? colored("red", span.name) : span.name),
       dim(placeOf(span)),
     ]);
-    open.push(...below(span.spanId, depth + 1));
   }
   const omitted = trace.omitted > 0 ? `\n${trace.omitted} more spans are not shown` : "";
   const logs = trace.logs > 0 ? `\n${trace.logs} log records belong to it` : "";

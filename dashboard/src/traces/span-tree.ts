@@ -1,5 +1,5 @@
-// Span tree: spans below their parents, repeated siblings as one group, and the rows that are open.
-import type { Span } from "../api/types.ts";
+// Span tree: the platform's tree of a trace with repeated siblings as one group, and the rows that are open.
+import type { Span, Trace } from "../api/types.ts";
 import { type Kind, kindOf, labelOf, placeOf, statementOf } from "./span-kind.ts";
 
 /** From so many siblings of one kind on, they are shown as one row. */
@@ -59,48 +59,40 @@ export interface SpanTree {
   selfMs(span: Span): number;
 }
 
-/** What the platform has worked out over the spans of a trace. */
-export interface Analysis {
-  critical?: readonly { spanId: string; start: number; end: number }[];
-  /** By span id. */
-  selfMs?: ReadonlyMap<string, number>;
-  /** Milliseconds that a span's clock was off, by span id. */
-  skewMs?: ReadonlyMap<string, number>;
-}
+/** Stands for the parent of those that have none. */
+const top = "root";
 
-export function buildTree(spans: Span[], analysis: Analysis = {}): SpanTree {
-  const critical = Map.groupBy(analysis.critical ?? [], ({ spanId }) => spanId);
-  const skewOf = ({ spanId }: Span) => analysis.skewMs?.get(spanId) ?? 0;
+/** What the platform has worked out over the spans of a trace. */
+export type AnalysedTrace = Pick<Trace, "spans" | "tree" | "criticalPath" | "selfMs" | "skewMs">;
+
+export function buildTree({ spans, tree, criticalPath, selfMs, skewMs }: AnalysedTrace): SpanTree {
+  const critical = Map.groupBy(criticalPath, ({ spanId }) => spanId);
   const placed = (span: Span) => {
-    const start = span.start + skewOf(span);
+    const start = span.start + (skewMs[span.spanId] ?? 0);
     return { start, end: start + span.durationMs };
   };
-  const nodes = new Map<string, SpanNode>();
-  for (const span of spans) {
+  const byId = new Map(spans.map((span) => [span.spanId, span]));
+  const below = new Map<string, SpanNode[]>([[top, []]]);
+  const nodes: SpanNode[] = [];
+  // The id of the span last seen on each level: what comes next on the level below is its child.
+  const levels: string[] = [];
+  for (const { spanId, depth } of tree) {
+    const span = byId.get(spanId) as Span;
     const node: SpanNode = {
       type: "span",
-      id: span.spanId,
+      id: spanId,
       span,
       kind: kindOf(span),
       label: labelOf(span),
       place: placeOf(span),
       children: [],
     };
-    nodes.set(span.spanId, node);
+    nodes.push(node);
+    below.get(levels[depth - 1] ?? top)?.push(node);
+    below.set(spanId, []);
+    levels[depth] = spanId;
   }
-  const roots: SpanNode[] = [];
-  const below = new Map<string, SpanNode[]>();
-  for (const node of nodes.values()) {
-    const { parentSpanId, spanId } = node.span;
-    // a parent may be outside the trace, or left out of a long one
-    if (!parentSpanId || parentSpanId === spanId || !nodes.has(parentSpanId)) roots.push(node);
-    else {
-      const siblings = below.get(parentSpanId);
-      if (siblings) siblings.push(node);
-      else below.set(parentSpanId, [node]);
-    }
-  }
-  for (const [id, children] of below) (nodes.get(id) as SpanNode).children = grouped(children, id, placed);
+  for (const node of nodes) node.children = grouped(below.get(node.id) ?? [], node.id, placed);
   let start = Number.POSITIVE_INFINITY;
   let end = 0;
   for (const span of spans) {
@@ -109,12 +101,12 @@ export function buildTree(spans: Span[], analysis: Analysis = {}): SpanTree {
     end = Math.max(end, at.end);
   }
   return {
-    roots: grouped(roots, "root", placed),
+    roots: grouped(below.get(top) ?? [], top, placed),
     start,
     end: Math.max(end, start + 0.001),
     placed,
     critical: ({ spanId }) => critical.get(spanId) ?? [],
-    selfMs: ({ spanId, durationMs }) => analysis.selfMs?.get(spanId) ?? durationMs,
+    selfMs: ({ spanId, durationMs }) => selfMs[spanId] ?? durationMs,
   };
 }
 

@@ -18,15 +18,7 @@ function Loaded({ trace }: { trace: Trace }) {
   const selected = address.get("span");
   const setSelected = (span: string | null) => address.set({ span });
   const [critical, setCritical] = useState(true);
-  const tree = useMemo(
-    () =>
-      buildTree(trace.spans, {
-        critical: trace.criticalPath,
-        selfMs: new Map(Object.entries(trace.selfMs)),
-        skewMs: new Map(Object.entries(trace.skewMs)),
-      }),
-    [trace],
-  );
+  const tree = useMemo(() => buildTree(trace), [trace]);
   const where = { project: trace.project, environment: trace.environment };
   const home = `/projects/${trace.project}`;
   const kinds = useMemo(() => {

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Span } from "../trace.ts";
 import { criticalPath, selfMs } from "./critical-path.ts";
-import { type SpanNode, spanTree } from "./span-tree.ts";
+import { inOrder, type SpanNode, spanTree } from "./span-tree.ts";
 
 function span(id: string, parent: string | null, start: number, end: number, more: Partial<Span> = {}): Span {
   return {
@@ -118,4 +118,18 @@ describe("the critical path", () => {
 test("self time is the duration less the union of the children, not less their sum", () => {
   const spans = [span("r", null, 0, 100), span("a", "r", 10, 50), span("b", "r", 30, 60), span("c", "r", 90, 130)];
   expect(selfMs(spanTree(spans)[0]!)).toBe(40);
+});
+
+test("in order every span comes once, after its parent, those of a circle and without a parent too", () => {
+  const spans = [
+    span("b", "a", 5, 10),
+    span("a", null, 0, 100),
+    span("c", "b", 6, 1),
+    span("d", "a", 2, 3),
+    span("x", "y", 20, 5),
+    span("y", "x", 21, 5),
+    span("o", "gone", 30, 1),
+  ];
+  const rows = [...inOrder(spanTree(spans))].map(({ node, depth }) => `${depth} ${node.span.spanId}`);
+  expect(rows).toEqual(["0 a", "1 d", "1 b", "2 c", "0 x", "1 y", "0 o"]);
 });

@@ -51,6 +51,16 @@ export function spanTree(spans: readonly Span[]): SpanNode[] {
   return roots.sort(byStart);
 }
 
+/** Each span once, after its parent and before the next of that parent's; depth from 0. */
+export function* inOrder(roots: readonly SpanNode[]): Generator<{ node: SpanNode; depth: number }> {
+  const open = roots.toReversed().map((node) => ({ node, depth: 0 }));
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    yield next;
+    const { node, depth } = next;
+    for (const child of node.children.toReversed()) open.push({ node: child, depth: depth + 1 });
+  }
+}
+
 function reach(root: SpanNode, reached: Set<SpanNode>): void {
   const open = [root];
   for (let node = open.pop(); node !== undefined; node = open.pop()) {

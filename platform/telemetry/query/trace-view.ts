@@ -3,11 +3,15 @@ import { z } from "zod";
 import type { TelemetryReader } from "../reader.ts";
 import { Trace } from "../trace.ts";
 import { criticalPath, selfMs } from "./critical-path.ts";
-import { type SpanNode, spanTree } from "./span-tree.ts";
+import { inOrder, type SpanNode, spanTree } from "./span-tree.ts";
 
 export const TraceView = Trace.extend({
   project: z.string(),
   environment: z.string(),
+  tree: z.array(z.object({ spanId: z.string(), depth: z.int() })).meta({
+    description:
+      "the spans as a tree: each once, after its parent and before the next of that parent's, siblings by their start; depth from 0",
+  }),
   criticalPath: z
     .array(z.object({ spanId: z.string(), start: z.number(), end: z.number() }))
     .meta({ description: "the stretches that the duration hangs on, in the order of time; ms since the epoch" }),
@@ -39,11 +43,11 @@ export async function traceView(
   const roots = spanTree(trace.spans);
   const self: Record<string, number> = {};
   const skew: Record<string, number> = {};
-  const open: SpanNode[] = [...roots];
-  for (let node = open.pop(); node !== undefined; node = open.pop()) {
+  const tree: TraceView["tree"] = [];
+  for (const { node, depth } of inOrder(roots)) {
+    tree.push({ spanId: node.span.spanId, depth });
     self[node.span.spanId] = selfMs(node);
     if (node.skewMs !== 0) skew[node.span.spanId] = node.skewMs;
-    open.push(...node.children);
   }
   const longest = roots.reduce<SpanNode | undefined>(
     (found, root) => (found && found.end - found.start >= root.end - root.start ? found : root),
@@ -53,6 +57,7 @@ export async function traceView(
     ...trace,
     project: owners[0]?.Project ?? "",
     environment: owners[0]?.Environment ?? "",
+    tree,
     criticalPath: longest === undefined ? [] : criticalPath(longest),
     selfMs: self,
     skewMs: skew,
