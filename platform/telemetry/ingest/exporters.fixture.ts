@@ -92,11 +92,11 @@ export interface Collector {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** A Collector that passes on all it receives by `exporter`, a part of its configuration in YAML. */
-export async function startCollector(exporter: string): Promise<Collector> {
+/** A Collector that passes on all it receives by `exporter`, a part of its configuration in YAML; on a free port or this one. */
+export async function startCollector(exporter: string, httpPort?: number): Promise<Collector> {
   const program = join(await made("collector", goBuild), "server");
   const folder = await mkdtemp(join(tmpdir(), "tsdev-collector-"));
-  const [http, grpc] = [await freePort(), await freePort()];
+  const [http, grpc] = [httpPort ?? (await freePort()), await freePort()];
   const name = exporter.trim().split(":")[0];
   const config = `
 receivers:
