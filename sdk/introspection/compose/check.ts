@@ -84,6 +84,15 @@ export class Checker {
         this.#id(node.id, `${path}.id`);
         const event = known(this.problems, node.event, this.#registry.events, "event", `${path}.event`);
         if (!event) return undefined;
+        if ((node.key === undefined) !== (event.key === undefined)) {
+          const [message, fix] = event.key
+            ? [
+                `event "${event.name}" has a key, and nothing says which one is meant`,
+                'give `key`, such as "$.orderId"',
+              ]
+            : [`event "${event.name}" has no key`, "leave `key` out"];
+          this.problems.add(path, "invalid_definition", message, fix);
+        }
         if (node.key !== undefined) typedAt(this.problems, node.key, { type: "string" }, scope, `${path}.key`);
         checkLimit(this.problems, node, path);
         const { op: _, id, key, ...rest } = node;

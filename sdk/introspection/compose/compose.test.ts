@@ -114,6 +114,13 @@ describe("a definition is refused", () => {
       "nodes.0.procedure",
       /"loadOrder"/,
     ],
+    [
+      "an event with a key of which none is named",
+      [load, { op: "waitFor", id: "seen", event: "paid" }],
+      "invalid_definition",
+      "nodes.1",
+      /`key`/,
+    ],
     ["a key that nothing provides", [{ op: "step", procedure: "refund" }], "missing_key", "nodes.0", /map it/],
     [
       "a path into nothing",
