@@ -262,6 +262,7 @@ async function compose({ directory, port, env }: PlatformOptions, undo: Undo[]):
       },
       telemetry: {
         ...{ traces, logs: logStore, projects, settings: telemetrySettings },
+        copies: (tenant) => forwarder.status(tenant),
         metrics: openMetrics(telemetry),
         sql: new TenantSql(telemetry.reader),
       },

@@ -405,6 +405,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/telemetry/copies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show what became of the copies of an environment's telemetry: sent, dropped, waiting
+         * @description Needs the role `viewer`. Effect: read, safe to repeat.
+         */
+        get: operations["telemetry.copies"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/telemetry/configure": {
         parameters: {
             query?: never;
@@ -2283,6 +2303,59 @@ export interface operations {
                              *     ]
                              */
                             signals: ("traces" | "logs" | "metrics")[];
+                        }[];
+                    };
+                };
+            };
+            /** @description Refused, with what to do */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Failed, with what to do */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    "telemetry.copies": {
+        parameters: {
+            query: {
+                project: string;
+                environment?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        copies: {
+                            endpoint: string;
+                            /** @description requests that arrived there since the control plane began */
+                            sent: number;
+                            /** @description requests that could not be copied and are lost there */
+                            dropped: number;
+                            waiting: number;
+                            waitingBytes: number;
+                            /** @description why the last try failed; empty after one that did not */
+                            lastError: string;
                         }[];
                     };
                 };

@@ -20,6 +20,7 @@ export const methods = {
   "deployments.scale": "post",
   "deployments.cancel": "post",
   "telemetry.settings": "get",
+  "telemetry.copies": "get",
   "telemetry.configure": "post",
   "operations.list": "get",
   "operations.series": "get",

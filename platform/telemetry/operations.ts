@@ -44,13 +44,14 @@ export interface TelemetryOperationParts {
   /** Throws `not_found` where the organization has no such environment. */
   projects: SettingsOperationParts["projects"];
   settings: SettingsOperationParts["settings"];
+  copies: SettingsOperationParts["copies"];
 }
 
 /** The organization is always the principal's. */
 export function telemetryOperations(parts: TelemetryOperationParts): Operation[] {
-  const { traces, logs, projects, settings } = parts;
+  const { traces, logs, projects, settings, copies } = parts;
   return [
-    ...telemetrySettingsOperations({ settings, projects }),
+    ...telemetrySettingsOperations({ settings, copies, projects }),
     ...serviceOperations(parts),
     ...metricsOperations(parts),
     ...sqlOperations(parts),

@@ -7,6 +7,8 @@ import { OperationRegistry } from "../api/registry.ts";
 import { storeAudit } from "../identity/audit.ts";
 import { projectsWithoutRepositories } from "../projects/projects.fixture.ts";
 import { EnvironmentSettings } from "./environment-settings.ts";
+import type { ForwardStatus } from "./export/forwarder.ts";
+import type { Tenant } from "./ingest/tables.ts";
 import { telemetrySettingsOperations } from "./settings-operations.ts";
 import { defaultTelemetrySettings } from "./telemetry-settings.ts";
 
@@ -14,6 +16,8 @@ let api: ApiFixture;
 let settings: EnvironmentSettings;
 let registry: OperationRegistry;
 let developer: Principal;
+const told = new Map<string, ForwardStatus[]>();
+const copies = (of: Tenant) => told.get(JSON.stringify(of)) ?? [];
 const where = { project: "shop", environment: "production" };
 
 beforeAll(async () => {
@@ -21,7 +25,7 @@ beforeAll(async () => {
   const { db, redactor } = api;
   const projects = projectsWithoutRepositories(db);
   settings = new EnvironmentSettings(db);
-  const operations = telemetrySettingsOperations({ settings, projects });
+  const operations = telemetrySettingsOperations({ settings, copies, projects });
   registry = new OperationRegistry({ operations, audit: storeAudit(db), redactor });
   developer = (await member(db, "developer")).principal;
   await projects.create(developer.organizationId, { name: "shop" });
@@ -36,6 +40,15 @@ test("an environment that has set nothing has the defaults, and so has one that 
   expect(await call("telemetry.settings", where)).toEqual(defaultTelemetrySettings);
   expect(await settings.of(tenant())).toEqual(defaultTelemetrySettings);
   expect(await settings.of({ ...tenant(), project: "nothing" })).toEqual(defaultTelemetrySettings);
+});
+
+test("what became of copies is told of the own environment alone", async () => {
+  const status = { endpoint: "http://a", sent: 2, dropped: 1, waiting: 0, waitingBytes: 0, lastError: "it is away" };
+  told.set(JSON.stringify(tenant()), [status]);
+  expect(await call("telemetry.copies", where)).toEqual({ copies: [status] });
+  expect(await call("telemetry.copies", { ...where, environment: "nothing" }).catch((error) => error.code)).toBe(
+    "not_found",
+  );
 });
 
 test("a change holds at once, and leaves what it does not name", async () => {

@@ -1,11 +1,16 @@
-// The operations of telemetry settings: what an environment keeps, samples and copies.
+// The operations of telemetry settings: what an environment keeps, samples and copies, and what became of its copies.
+import { z } from "zod";
 import { type Operation, operation } from "../../sdk/operation.ts";
 import { EnvironmentRef } from "../projects/project.ts";
 import { type EnvironmentSettings, settingsIn } from "./environment-settings.ts";
+import type { ForwardStatus } from "./export/forwarder.ts";
+import type { Tenant } from "./ingest/tables.ts";
 import { changed, TelemetryChange, TelemetrySettings } from "./telemetry-settings.ts";
 
 export interface SettingsOperationParts {
   settings: EnvironmentSettings;
+  /** What became of an environment's copies since the control plane began. */
+  copies(tenant: Tenant): ForwardStatus[];
   /** Throws `not_found` where the organization has no such environment. */
   projects: {
     environment(
@@ -16,7 +21,20 @@ export interface SettingsOperationParts {
   };
 }
 
-export function telemetrySettingsOperations({ settings, projects }: SettingsOperationParts): Operation[] {
+const Copies = z.object({
+  copies: z.array(
+    z.object({
+      endpoint: z.string(),
+      sent: z.int().meta({ description: "requests that arrived there since the control plane began" }),
+      dropped: z.int().meta({ description: "requests that could not be copied and are lost there" }),
+      waiting: z.int(),
+      waitingBytes: z.int(),
+      lastError: z.string().meta({ description: "why the last try failed; empty after one that did not" }),
+    }),
+  ),
+});
+
+export function telemetrySettingsOperations({ settings, copies, projects }: SettingsOperationParts): Operation[] {
   return [
     operation({
       name: "telemetry.settings",
@@ -27,6 +45,18 @@ export function telemetrySettingsOperations({ settings, projects }: SettingsOper
       async handler(input, { principal }) {
         const { environment } = await projects.environment(principal.organizationId, input.project, input.environment);
         return settingsIn(environment.telemetry);
+      },
+    }),
+
+    operation({
+      name: "telemetry.copies",
+      summary: "Show what became of the copies of an environment's telemetry: sent, dropped, waiting",
+      input: EnvironmentRef,
+      output: Copies,
+      access: { role: "viewer", effect: "read", idempotent: true },
+      async handler({ project, environment }, { principal: { organizationId } }) {
+        await projects.environment(organizationId, project, environment);
+        return { copies: copies({ organizationId, project, environment }) };
       },
     }),
 

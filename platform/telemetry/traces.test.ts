@@ -144,6 +144,7 @@ function operationNamed(name: string) {
     logs: openLogs(telemetry.store),
     metrics: openMetrics(telemetry.store),
     sql: new TenantSql(telemetry.store.reader),
+    copies: () => [],
     projects: {
       async environment(_organizationId, project) {
         if (project !== "shop") throw new TsdevError("not_found", { message: "no such project", fix: "look" });

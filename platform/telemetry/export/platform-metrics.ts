@@ -56,6 +56,7 @@ export function platformMetrics({ store, ingest, forwarder, requests, tenantsOf 
   });
   gauge("tsdev_sampling_traces", "Traces whose decision is to come or is remembered.", () => store.tail.state().traces);
   gauge("tsdev_sampling_bytes", "Bytes of spans that wait for a decision.", () => store.tail.state().bytes);
+  gauge("tsdev_sampling_windows", "Windows of spans that wait for a decision.", () => store.tail.state().windows);
   counter(
     "tsdev_forward_requests_total",
     "Requests that were copied to other endpoints.",
