@@ -6,7 +6,8 @@ import type { Tenant } from "./ingest/tables.ts";
 import { type LogHistogram, logHistogram } from "./log-histogram.ts";
 import { LogSink, type ProcessLine } from "./log-sink.ts";
 import { attributeCondition } from "./query/attribute-pairs.ts";
-import type { QueryParams, TelemetryReader } from "./reader.ts";
+import { type Conditions, rowConditions } from "./query/span-filter.ts";
+import type { TelemetryReader } from "./reader.ts";
 import { type Severity, severityNumber, severityOf } from "./severity.ts";
 import { nanoseconds, toCursor } from "./time-range.ts";
 import type { LogRecord } from "./trace.ts";
@@ -146,35 +147,14 @@ function fromRow(row: Row, where: { project: string; environment: string }): Log
   };
 }
 
-function conditions(search: LogSearch): { where: string; params: QueryParams } {
-  const parts = ["Organization = {organization:String}", "Project = {project:String}"];
-  parts.push("Environment = {environment:String}");
-  const params: QueryParams = {
-    organization: search.organizationId,
-    project: search.project,
-    environment: search.environment,
-  };
-  if (search.deployment !== undefined) {
-    parts.push("Deployment = {deployment:String}");
-    params.deployment = search.deployment;
-  }
-  if (search.service !== undefined) {
-    parts.push("ServiceName = {service:String}");
-    params.service = search.service;
-  }
+function conditions(search: LogSearch): Conditions {
+  const { where, params } = rowConditions("Timestamp", search);
+  const parts = [where];
   if (search.trace !== undefined) {
     parts.push("TraceId = {trace:String}");
     params.trace = search.trace.toLowerCase();
   }
   parts.push(...attributeCondition("LogAttributes", search.attributes ?? [], params));
-  if (search.since !== undefined) {
-    parts.push("Timestamp >= fromUnixTimestamp64Nano({since:Int64})");
-    params.since = nanoseconds(search.since);
-  }
-  if (search.until !== undefined) {
-    parts.push("Timestamp < fromUnixTimestamp64Nano({until:Int64})");
-    params.until = nanoseconds(search.until);
-  }
   if (search.severity !== undefined) {
     // A severity of 0 is not known and counts as info.
     parts.push("if(SeverityNumber = 0, 9, SeverityNumber) >= {severity:UInt8}");

@@ -8,7 +8,7 @@ import {
   operationSeries,
 } from "./query/operation-metrics.ts";
 import { type ServiceMap, serviceMap } from "./query/service-map.ts";
-import type { SpanFilter } from "./query/span-filter.ts";
+import { entrySpan, rowConditions, type SpanFilter } from "./query/span-filter.ts";
 import { type TraceView, traceView } from "./query/trace-view.ts";
 import type { QueryParams, TelemetryReader } from "./reader.ts";
 import { Recording } from "./recording.ts";
@@ -102,8 +102,9 @@ export async function searchTraces(
   organizationId: string,
   search: TraceSearch,
 ): Promise<TracePage> {
-  const { where, params } = within(organizationId, search);
-  const entry = ["(ParentSpanId = '' OR SpanKind IN ('Server', 'Consumer'))"];
+  const { project, environment, deployment, since } = search;
+  const { where, params } = rowConditions("Timestamp", { organizationId, project, environment, deployment, since });
+  const entry = [entrySpan];
   if (search.slowerThanMs !== undefined) {
     entry.push("Duration > {slower:UInt64}");
     params.slower = nanoseconds(search.slowerThanMs);
@@ -235,7 +236,7 @@ export async function getTrace(
 
 /** How many spans are stored. */
 export async function spanCount(reader: TelemetryReader, organizationId: string, filter: TraceFilter): Promise<number> {
-  const { where, params } = within(organizationId, filter);
+  const { where, params } = rowConditions("Timestamp", { ...filter, organizationId });
   const [row] = await reader.query<{ spans: number }>(
     `SELECT count() AS spans FROM otel_traces WHERE ${where}`,
     params,
@@ -263,30 +264,17 @@ export async function recordingsFor(
   organizationId: string,
   filter: RecordingFilter,
 ): Promise<Recording[]> {
-  const parts = ["Organization = {organization:String}", "Project = {project:String}"];
-  parts.push("Environment = {environment:String}", "Kind = {kind:String}");
-  const params: QueryParams = {
-    organization: organizationId,
-    project: filter.project,
-    environment: filter.environment,
-    kind: filter.kind,
-    limit: filter.limit,
-  };
+  const { project, environment, deployment, since } = filter;
+  const own = rowConditions("Timestamp", { organizationId, project, environment, deployment, since });
+  const parts = [own.where, "Kind = {kind:String}"];
+  const params: QueryParams = { ...own.params, kind: filter.kind, limit: filter.limit };
   if (filter.name !== undefined) {
     parts.push("(Name = {name:String} OR substring(Name, position(Name, ' ') + 1) = {name:String})");
     params.name = filter.name;
   }
-  if (filter.deployment !== undefined) {
-    parts.push("Deployment = {deployment:String}");
-    params.deployment = filter.deployment;
-  }
   if (filter.traceIds !== undefined) {
     parts.push("TraceId IN {traces:Array(String)}");
     params.traces = filter.traceIds;
-  }
-  if (filter.since !== undefined) {
-    parts.push("Timestamp >= fromUnixTimestamp64Milli({since:Int64})");
-    params.since = String(Math.round(filter.since));
   }
   const rows = await reader.query<{ Payload: string }>(
     `SELECT Payload FROM recordings WHERE ${parts.join(" AND ")}
@@ -298,25 +286,6 @@ export async function recordingsFor(
     // Written by an older version that knew other fields: of no use for a replay.
     return recording.success ? [recording.data] : [];
   });
-}
-
-function within(organizationId: string, filter: TraceFilter): { where: string; params: QueryParams } {
-  const parts = ["Organization = {organization:String}", "Project = {project:String}"];
-  parts.push("Environment = {environment:String}");
-  const params: QueryParams = {
-    organization: organizationId,
-    project: filter.project,
-    environment: filter.environment,
-  };
-  if (filter.deployment !== undefined) {
-    parts.push("Deployment = {deployment:String}");
-    params.deployment = filter.deployment;
-  }
-  if (filter.since !== undefined) {
-    parts.push("Timestamp >= fromUnixTimestamp64Nano({since:Int64})");
-    params.since = nanoseconds(filter.since);
-  }
-  return { where: parts.join(" AND "), params };
 }
 
 function toSummary(row: SummaryRow): TraceSummary {

@@ -24,19 +24,30 @@ export function spanConditions(filter: SpanFilter): Conditions {
   return { where: `${where} AND toDateTime(Timestamp) >= toDateTime(intDiv({since:Int64}, 1000000000))`, params };
 }
 
+/** As `SpanFilter`, where the time may be open at either end. */
+export type RowFilter = Omit<SpanFilter, "since" | "until"> & {
+  since?: number | undefined;
+  until?: number | undefined;
+};
+
 /** Of a table whose rows have their time in this column. */
-export function rowConditions(time: "Timestamp" | "TimeUnix", filter: SpanFilter): Conditions {
+export function rowConditions(time: "Timestamp" | "TimeUnix", filter: RowFilter): Conditions {
   const parts = [
     "Organization = {organization:String} AND Project = {project:String} AND Environment = {environment:String}",
-    `${time} >= fromUnixTimestamp64Nano({since:Int64}) AND ${time} < fromUnixTimestamp64Nano({until:Int64})`,
   ];
   const params: QueryParams = {
     organization: filter.organizationId,
     project: filter.project,
     environment: filter.environment,
-    since: nanoseconds(filter.since),
-    until: nanoseconds(filter.until),
   };
+  if (filter.since !== undefined) {
+    parts.push(`${time} >= fromUnixTimestamp64Nano({since:Int64})`);
+    params.since = nanoseconds(filter.since);
+  }
+  if (filter.until !== undefined) {
+    parts.push(`${time} < fromUnixTimestamp64Nano({until:Int64})`);
+    params.until = nanoseconds(filter.until);
+  }
   if (filter.deployment !== undefined) {
     parts.push("Deployment = {deployment:String}");
     params.deployment = filter.deployment;
