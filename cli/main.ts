@@ -136,6 +136,7 @@ export function program(): Command {
     .option("--since <time>", "such as 15m, 1h, or an ISO time", "1h")
     .option("--search <text>", "only lines with this text")
     .option("--limit <n>", "at most so many lines", whole(1, 1000), 200)
+    .option("--context <n>", "with --follow: so many lines of the same instance around each", whole(0, 100))
     .action(action(logs));
   onEnvironment(tsdev.command("traces"))
     .argument("[id]", "a trace's id: shows its spans")

@@ -3382,6 +3382,8 @@ export interface operations {
                 attributes?: string[];
                 /** @description show lines from then on first: 15m, 1h, or an ISO time */
                 since?: string;
+                /** @description lines of the same service and instance before and after each that arrives and fits */
+                context?: number;
             };
             header?: never;
             path?: never;
@@ -3414,6 +3416,8 @@ export interface operations {
                         attributes: {
                             [key: string]: string;
                         };
+                        /** @description it did not fit, and stands beside a line that did */
+                        context: boolean;
                     };
                 };
             };

@@ -1,20 +1,26 @@
 // logs: the log of an environment, now and as it goes on.
 import type { Value } from "../../client/client.ts";
+import { TsdevError } from "../../sdk/errors.ts";
 import { colored, dim } from "../output.ts";
 import { type EnvironmentFlags, place } from "./operate.ts";
 
-type LogRecord = Value<"logs.follow">;
+type LogRecord = Omit<Value<"logs.follow">, "context"> & { context?: boolean };
 
 interface LogFlags extends EnvironmentFlags {
   follow: boolean;
   since: string;
   search?: string;
   limit: number;
+  context?: number;
 }
 
 function show(record: LogRecord, json: boolean): void {
   if (json) {
     process.stdout.write(`${JSON.stringify(record)}\n`);
+    return;
+  }
+  if (record.context) {
+    process.stdout.write(`${dim(`${record.time.slice(11, 23)} ${record.text}`)}\n`);
     return;
   }
   const text = record.severity === "error" || record.severity === "fatal" ? colored("red", record.text) : record.text;
@@ -24,11 +30,18 @@ function show(record: LogRecord, json: boolean): void {
 export async function logs(flags: LogFlags): Promise<void> {
   const { client, where } = await place(flags);
   const filter = { ...where, since: flags.since, ...(flags.search ? { search: flags.search } : {}) };
+  if (flags.context !== undefined && !flags.follow) {
+    throw new TsdevError("invalid_input", {
+      message: "--context is of lines as they arrive",
+      fix: "add --follow; around a stored line the operation logs.context answers",
+    });
+  }
   if (flags.follow) {
+    const followed = { ...filter, ...(flags.context === undefined ? {} : { context: flags.context }) };
     const abort = new AbortController();
     process.once("SIGINT", () => abort.abort());
     try {
-      for await (const record of client.stream("logs.follow", filter, abort.signal)) show(record, flags.json);
+      for await (const record of client.stream("logs.follow", followed, abort.signal)) show(record, flags.json);
     } catch (error) {
       if (!abort.signal.aborted) throw error;
     }

@@ -171,6 +171,24 @@ test("a follower sees a line within half a second", async () => {
   await following;
 });
 
+test("a follower with context gets the lines around each match, of the same service, none twice", async () => {
+  const stop = new AbortController();
+  const seen: string[] = [];
+  const following = (async () => {
+    for await (const record of logs.tail({ ...tenant, search: "needle", context: 2 }, stop.signal)) {
+      seen.push(`${record.context ? "-" : ":"}${record.text}`);
+    }
+  })();
+  await new Promise((settle) => setImmediate(settle));
+  const apart = { organizationId: newTenant().organizationId };
+  await logs.write([line("a"), line("b"), line("c"), line("not yours", apart), line("needle 1"), line("d")]);
+  await logs.write([line("needle 2"), line("e"), line("f"), line("g"), line("h"), line("i"), line("needle 3")]);
+  await expect.poll(() => seen.at(-1)).toBe(":needle 3");
+  expect(seen).toEqual(["-b", "-c", ":needle 1", "-d", ":needle 2", "-e", "-f", "-h", "-i", ":needle 3"]);
+  stop.abort();
+  await following;
+});
+
 test("a follower that starts in the past gets every line once, across the join", async () => {
   await logs.write([line("one"), line("two")]);
   const stop = new AbortController();

@@ -5,6 +5,7 @@ import type { LogRow } from "./ingest/log-rows.ts";
 import type { Tenant } from "./ingest/tables.ts";
 import { type LogHistogram, logHistogram } from "./log-histogram.ts";
 import { LogSink, type ProcessLine } from "./log-sink.ts";
+import { LogSurroundings } from "./log-surroundings.ts";
 import { attributeCondition } from "./query/attribute-pairs.ts";
 import { type Conditions, rowConditions } from "./query/span-filter.ts";
 import type { TelemetryReader } from "./reader.ts";
@@ -19,7 +20,7 @@ export interface Logs {
   search(search: LogSearch): Promise<LogPage>;
   histogram(search: LogFilter & { since: number; until: number }, points: number): Promise<LogHistogram>;
   context(around: LogContext): Promise<LogRecord[]>;
-  tail(filter: LogFilter & { since?: number }, signal: AbortSignal): AsyncIterable<LogRecord>;
+  tail(filter: LogTail, signal: AbortSignal): AsyncIterable<FollowedRecord>;
   /** Stores what waits. */
   close(): Promise<void>;
 }
@@ -53,6 +54,18 @@ export interface LogFilter {
   /** Each as `key=value`, of the record or its resource. */
   attributes?: readonly string[];
 }
+
+export interface LogTail extends LogFilter {
+  /** Milliseconds since the epoch: those stored since then come first. */
+  since?: number;
+  /** So many lines of the same service and instance before and after each that arrives and fits; 0 by default. */
+  context?: number;
+  /** Of those that are stored. */
+  limit?: number;
+}
+
+/** `context` is true of a line that did not fit, and stands beside one that did. */
+export type FollowedRecord = LogRecord & { context: boolean };
 
 /** Around a moment, whatever a search had left out. */
 export interface LogContext extends Pick<LogFilter, "organizationId" | "project" | "environment" | "service"> {
@@ -177,18 +190,21 @@ function conditions(search: LogSearch): Conditions {
 }
 
 /**
- * Records as they arrive, until the signal aborts; with `since`, those stored before come first, each once. A follower
- * that is too slow gets a record that says how many were left out.
+ * Records as they arrive, until the signal aborts; with `since`, those stored before come first, each once and without
+ * lines around them. A follower that is too slow gets a record that says how many were left out.
  */
 export async function* tailLogs(
   store: TelemetryStore,
-  filter: LogFilter & { since?: number; limit?: number },
+  filter: LogTail,
   signal: AbortSignal,
-): AsyncGenerator<LogRecord> {
-  const { since } = filter;
+): AsyncGenerator<FollowedRecord> {
+  const { since, context = 0 } = filter;
   const past = since !== undefined;
+  const { organizationId, project, environment, deployment, service } = filter;
+  const surrounding = { organizationId, project, environment, deployment, service };
+  const heard: LogFilter = context > 0 ? surrounding : filter;
   // Rows that are published but not stored yet are in neither a search nor the future.
-  const feed = store.logFeed.follow((row) => matches(row, filter), signal, { recent: past });
+  const feed = store.logFeed.follow((row) => matches(row, heard), signal, { recent: past });
   const shown = new Map<string, number>();
   let from = past ? since : 0;
   if (past) {
@@ -196,18 +212,28 @@ export async function* tailLogs(
     if (before.cursor !== null) from = Date.parse(before.records[0]!.time);
     for (const record of before.records) {
       shown.set(identity(record), (shown.get(identity(record)) ?? 0) + 1);
-      yield record;
+      yield { ...record, context: false };
     }
   }
-  for await (const item of feed) {
-    if ("skipped" in item) {
-      yield notice(filter, `${item.skipped} lines were left out: they came faster than they were read`);
-      continue;
-    }
-    const record = toRecord(item.row);
+  const wanted = (row: LogRow) => {
+    if (!matches(row, filter)) return false;
+    const record = toRecord(row);
     const count = shown.get(identity(record)) ?? 0;
     if (count > 0) shown.set(identity(record), count - 1);
-    else if (Date.parse(record.time) >= from) yield record;
+    return count === 0 && Date.parse(record.time) >= from;
+  };
+  const around = new LogSurroundings(context, wanted, (row) =>
+    JSON.stringify([row.service, find(row.resource, "service.instance.id")]),
+  );
+  for await (const item of feed) {
+    if ("skipped" in item) {
+      yield {
+        ...notice(filter, `${item.skipped} lines were left out: they came faster than they were read`),
+        context: false,
+      };
+      continue;
+    }
+    for (const one of around.take(item.row)) yield { ...toRecord(one.row), context: one.context };
   }
 }
 

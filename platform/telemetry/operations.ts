@@ -177,8 +177,13 @@ export function telemetryOperations(parts: TelemetryOperationParts): Operation[]
       summary: "Follow the logs of an environment as they are written",
       input: LogInput.extend({
         since: Since.optional().meta({ description: "show lines from then on first: 15m, 1h, or an ISO time" }),
+        context: z.int().min(0).max(100).default(0).meta({
+          description: "lines of the same service and instance before and after each that arrives and fits",
+        }),
       }),
-      output: LogRecord,
+      output: LogRecord.extend({
+        context: z.boolean().meta({ description: "it did not fit, and stands beside a line that did" }),
+      }),
       access: viewer,
       faces: { cli: "logs" },
       async *handler(input, { principal, signal }) {
