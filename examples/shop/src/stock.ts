@@ -11,7 +11,10 @@ export const PricedLine = z.object({
   priceCents: z.int(),
 });
 
-/** Locks an order's inventory rows in one order everywhere, so that two orders never wait for each other. */
+/**
+ * Locks an order's inventory rows in one order everywhere. Not FOR UPDATE: the foreign key of the reservations holds the
+ * row's key for both of two orders of one product, and each would wait for the other.
+ */
 async function lockInventory(trx: Transaction<Tables>, reference: string) {
   const products = trx.selectFrom("stock_reservations").select("product_id").where("reference", "=", reference);
   return trx
@@ -19,7 +22,7 @@ async function lockInventory(trx: Transaction<Tables>, reference: string) {
     .select(["product_id", "on_hand", "reserved"])
     .where("product_id", "in", products)
     .orderBy("product_id")
-    .forUpdate()
+    .forNoKeyUpdate()
     .execute();
 }
 
