@@ -3064,6 +3064,10 @@ export interface operations {
             query: {
                 /** @description 32 hexadecimal digits, as traces.search gives it */
                 trace: string;
+                /** @description only this span and what is below it */
+                under?: string;
+                /** @description only what comes after this span in the tree */
+                after?: string;
             };
             header?: never;
             path?: never;

@@ -57,12 +57,19 @@ const answers: { [N in CallName]?: (output: Output<N>) => Answer } = {
     more: "Ask with a smaller `limit`.",
     tail: cursor ? `More: pass cursor ${cursor}` : "",
   }),
-  "traces.get": (trace) => ({
-    head: `Trace ${trace.traceId}: ${trace.spans.length} spans as a tree with duration and code place; alike neighbours are folded. logs.search with this trace's id has ${trace.logs} records.`,
-    data: [...criticalLines(trace), ...traceTree(trace)],
-    more: "The first ones in the order of the tree are shown.",
-    tail: trace.omitted > 0 ? `${trace.omitted} more spans are stored and not in this answer.` : "",
-  }),
+  "traces.get": (trace) => {
+    const critical = criticalLines(trace);
+    const tree = traceTree(trace);
+    return {
+      head: `Trace ${trace.traceId}: ${trace.spans.length} spans as a tree with duration and code place; alike neighbours are folded. logs.search with this trace's id has ${trace.logs} records.`,
+      data: [...critical, ...tree.map(({ text }) => text)],
+      more: (shown) => {
+        const last = tree[shown - critical.length - 1]?.last;
+        return last === undefined ? "Name a span in `under`." : `The tree goes on with after: ${last}`;
+      },
+      tail: trace.omitted > 0 ? `${trace.omitted} more spans are stored and not in this answer.` : "",
+    };
+  },
   "suggestions.analyze": ({ findings, rejections }) => ({
     head: `${findings} findings; ${rejections} things looked like one and were left alone. Patching and proving goes on in the background: ask list_suggestions how far it is.`,
     data: [],

@@ -66,3 +66,19 @@ it("a trace tells what its duration hangs on before its tree, and how many recor
   expect(text.indexOf("9.00 ms  work 42")).toBeGreaterThan(0);
   expect(text.indexOf("9.00 ms  work 42")).toBeLessThan(text.indexOf("all spans:"));
 });
+
+it("the pages of a trace have every line of it once", () => {
+  const whole = trace(
+    many.map((at) => span(at, at === 0 ? null : at - 1)),
+    true,
+  );
+  const seen: string[] = [];
+  let from = 0;
+  for (let pages = 0; from < many.length && pages < 1_000; pages++) {
+    const text = fitted(answerOf("traces.get", { ...whole, criticalPath: [], tree: whole.tree.slice(from) }));
+    seen.push(...(text.match(/work \d+/g) ?? []));
+    const after = text.match(/goes on with after: s(\d+)/)?.[1];
+    from = after === undefined ? many.length : Number(after) + 1;
+  }
+  expect(seen).toEqual(many.map((at) => `work ${at}`));
+});

@@ -116,7 +116,7 @@ describe("a trace's tree", () => {
     const tree = spans.map(({ spanId, parentSpanId }) => ({ spanId, depth: parentSpanId === null ? 0 : 1 }));
     const lines = traceTree({ spans, tree });
     expect(lines).toHaveLength(2);
-    expect(lines[1]).toMatch(
+    expect(lines[1]!.text).toMatch(
       /SELECT items {2}51 × 2\.00 ms = 102\.00 ms {2}src\/orders\.ts:41 {2}SELECT \* FROM items/,
     );
   });
@@ -130,7 +130,7 @@ describe("a trace's tree", () => {
         { spanId: "c", depth: 1 },
       ],
     });
-    expect(lines.map((line) => line.match(/^ *client {2}\w+/)?.[0])).toEqual([
+    expect(lines.map(({ text }) => text.match(/^ *client {2}\w+/)?.[0])).toEqual([
       "client  alone",
       "client  loop",
       "  client  loop",

@@ -19,8 +19,8 @@ export interface Answer {
   data: string[];
   /** Which lines stay when not all fit; the last ones of a log, the first ones of a list. */
   keep?: "first" | "last";
-  /** How to get what was left out, for example by a smaller `limit`. */
-  more?: string;
+  /** How to get what was left out, for example by a smaller `limit`; it may hang on how many lines are shown. */
+  more?: string | ((shown: number) => string);
   /** Our own words after the data, such as the cursor of the next page. */
   tail?: string;
   /** The work itself failed, though the call did not. */
@@ -73,9 +73,10 @@ export function fitted(answer: Answer): string {
   const parts = [head];
   if (shown.length > 0) parts.push(fence(shown));
   if (left > 0) {
+    const more = typeof answer.more === "function" ? answer.more(kept.length) : answer.more;
     const which = answer.keep === "last" ? "earlier" : "further";
     parts.push(
-      `${left} ${which} lines are left out to stay within ${resultTokens} tokens. ${answer.more ?? "Ask for less at a time."}`,
+      `${left} ${which} lines are left out to stay within ${resultTokens} tokens. ${more ?? "Ask for less at a time."}`,
     );
   }
   if (tail) parts.push(tail);

@@ -10,11 +10,12 @@ const foldFrom = 3;
 /** Levels that are indented; what lies deeper stands as if it were on this one. */
 const deepest = 40;
 
-export function traceTree({ spans, tree }: Trace): string[] {
+/** Each line with the last span that it stands for. */
+export function traceTree({ spans, tree }: Trace): { text: string; last: string }[] {
   const byId = new Map(spans.map((span) => [span.spanId, span]));
   const rows = tree.map(({ spanId, depth }) => ({ span: byId.get(spanId)!, depth }));
   const isLeaf = (at: number) => (rows[at + 1]?.depth ?? 0) <= rows[at]!.depth;
-  const lines: string[] = [];
+  const lines: { text: string; last: string }[] = [];
   for (let at = 0; at < rows.length; ) {
     const { span: first, depth } = rows[at]!;
     let end = at + 1;
@@ -23,12 +24,13 @@ export function traceTree({ spans, tree }: Trace): string[] {
       while (end < rows.length && rows[end]!.depth === depth && isLeaf(end) && alike(rows[end]!.span, first)) end++;
     }
     if (end - at < foldFrom) {
-      lines.push(line(first, depth, `${first.durationMs.toFixed(2)} ms`));
+      lines.push({ text: line(first, depth, `${first.durationMs.toFixed(2)} ms`), last: first.spanId });
       at++;
       continue;
     }
     const total = rows.slice(at, end).reduce((sum, { span }) => sum + span.durationMs, 0);
-    lines.push(line(first, depth, `${end - at} × ${(total / (end - at)).toFixed(2)} ms = ${total.toFixed(2)} ms`));
+    const duration = `${end - at} × ${(total / (end - at)).toFixed(2)} ms = ${total.toFixed(2)} ms`;
+    lines.push({ text: line(first, depth, duration), last: rows[end - 1]!.span.spanId });
     at = end;
   }
   return lines;

@@ -6,6 +6,7 @@ import { LogHistogram } from "./log-histogram.ts";
 import type { Logs } from "./logs.ts";
 import { type Metrics, metricsOperations } from "./metrics-operations.ts";
 import { AttributePairs } from "./query/attribute-pairs.ts";
+import { partOf } from "./query/trace-part.ts";
 import { TraceView } from "./query/trace-view.ts";
 import { serviceOperations } from "./service-operations.ts";
 import { type SettingsOperationParts, telemetrySettingsOperations } from "./settings-operations.ts";
@@ -18,6 +19,8 @@ import { noTrace, type Traces } from "./traces.ts";
 const viewer = { role: "viewer", effect: "read", idempotent: true } as const;
 
 const Deployment = z.string().max(64).meta({ description: "only of this deployment (its id)" });
+
+const SpanId = z.string().regex(/^[0-9a-fA-F]{16}$/, "a span id is 16 hexadecimal digits");
 
 const LogInput = EnvironmentRef.extend({
   deployment: Deployment.optional(),
@@ -106,6 +109,8 @@ export function telemetryOperations(parts: TelemetryOperationParts): Operation[]
           .string()
           .regex(/^[0-9a-fA-F]{32}$/, "a trace id is 32 hexadecimal digits")
           .meta({ description: "32 hexadecimal digits, as traces.search gives it" }),
+        under: SpanId.optional().meta({ description: "only this span and what is below it" }),
+        after: SpanId.optional().meta({ description: "only what comes after this span in the tree" }),
       }),
       output: TraceView,
       access: viewer,
@@ -113,7 +118,7 @@ export function telemetryOperations(parts: TelemetryOperationParts): Operation[]
       async handler(input, { principal }) {
         const trace = await traces.view(principal.organizationId, input.trace);
         if (trace === null) throw noTrace(input.trace);
-        return trace;
+        return partOf(trace, input);
       },
     }),
 
