@@ -161,7 +161,7 @@ function fromRow(row: Row, where: { project: string; environment: string }): Log
 }
 
 function conditions(search: LogSearch): Conditions {
-  const { where, params } = rowConditions("Timestamp", search);
+  const { where, params } = rowConditions("otel_logs", search);
   const parts = [where];
   if (search.trace !== undefined) {
     parts.push("TraceId = {trace:String}");

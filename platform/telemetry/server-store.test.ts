@@ -85,7 +85,9 @@ test("spans and process output that come in are found by their own organization 
 
 test("reads may change nothing", async () => {
   await expect(store.reader.query("DROP TABLE otel_traces")).rejects.toMatchObject({ code: "internal" });
-  await expect(store.reader.query("SELECT number FROM numbers(300000)")).rejects.toMatchObject({ code: "invalid_input" });
+  await expect(store.reader.query("SELECT number FROM numbers(300000)")).rejects.toMatchObject({
+    code: "invalid_input",
+  });
 });
 
 test("what a server that is overloaded does not take waits on disk, and is stored once when it takes it again", async () => {

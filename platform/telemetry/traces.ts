@@ -103,7 +103,7 @@ export async function searchTraces(
   search: TraceSearch,
 ): Promise<TracePage> {
   const { project, environment, deployment, since } = search;
-  const { where, params } = rowConditions("Timestamp", { organizationId, project, environment, deployment, since });
+  const { where, params } = rowConditions("otel_traces", { organizationId, project, environment, deployment, since });
   const entry = [entrySpan];
   if (search.slowerThanMs !== undefined) {
     entry.push("Duration > {slower:UInt64}");
@@ -236,7 +236,7 @@ export async function getTrace(
 
 /** How many spans are stored. */
 export async function spanCount(reader: TelemetryReader, organizationId: string, filter: TraceFilter): Promise<number> {
-  const { where, params } = rowConditions("Timestamp", { ...filter, organizationId });
+  const { where, params } = rowConditions("otel_traces", { ...filter, organizationId });
   const [row] = await reader.query<{ spans: number }>(
     `SELECT count() AS spans FROM otel_traces WHERE ${where}`,
     params,
@@ -265,7 +265,7 @@ export async function recordingsFor(
   filter: RecordingFilter,
 ): Promise<Recording[]> {
   const { project, environment, deployment, since } = filter;
-  const own = rowConditions("Timestamp", { organizationId, project, environment, deployment, since });
+  const own = rowConditions("recordings", { organizationId, project, environment, deployment, since });
   const parts = [own.where, "Kind = {kind:String}"];
   const params: QueryParams = { ...own.params, kind: filter.kind, limit: filter.limit };
   if (filter.name !== undefined) {

@@ -42,7 +42,7 @@ export const GroupBy = z
   .meta({ description: `attributes, or service.name; ${mostGroups} groups at most` });
 
 export function metricConditions(filter: MetricFilter): Conditions {
-  return rowConditions("TimeUnix", filter);
+  return rowConditions("otel_metrics", filter);
 }
 
 /** The conditions of a selection, and its group as an expression of the type Array(String). */

@@ -1,6 +1,6 @@
 // RED metrics of operations: rate, errors and duration, over all spans that a sampled one stands for.
 import type { TelemetryReader } from "../reader.ts";
-import { entrySpan, type SpanFilter, spanConditions } from "./span-filter.ts";
+import { entrySpan, rowConditions, type SpanFilter } from "./span-filter.ts";
 
 /** One operation of a service over the time that was asked for. Durations are milliseconds. */
 export interface OperationMetrics {
@@ -43,7 +43,7 @@ export async function operationMetrics(
   filter: SpanFilter,
   limit: number,
 ): Promise<OperationMetrics[]> {
-  const { where, params } = spanConditions(filter);
+  const { where, params } = rowConditions("otel_traces", filter);
   const rows = await reader.query<Measured & { ServiceName: string; Operation: string; longest: number }>(
     `SELECT ServiceName, Operation, ${measures}, max(Duration) AS longest FROM otel_traces
       WHERE ${where} AND ${entrySpan} GROUP BY ServiceName, Operation
@@ -67,7 +67,7 @@ export async function operationSeries(
   points: number,
 ): Promise<{ everyMs: number; points: OperationPoint[] }> {
   const everyMs = Math.max(1_000, Math.ceil((filter.until - filter.since) / points));
-  const { where, params } = spanConditions(filter);
+  const { where, params } = rowConditions("otel_traces", filter);
   const named = filter.operation === undefined ? "" : " AND Operation = {operation:String}";
   const rows = await reader.query<Measured & { stretch: number }>(
     `SELECT toUInt32(intDiv(toUnixTimestamp64Milli(Timestamp) - {first:Int64}, {every:Int64})) AS stretch, ${measures}

@@ -1,6 +1,6 @@
 // The service map: which service calls which, and what they use that sends no spans itself.
 import type { TelemetryReader } from "../reader.ts";
-import { entrySpan, type SpanFilter, spanConditions } from "./span-filter.ts";
+import { entrySpan, rowConditions, type SpanFilter } from "./span-filter.ts";
 
 export interface ServiceNode {
   name: string;
@@ -51,7 +51,7 @@ const edgeLimit = 500;
 
 /** A call between two services is seen by the caller's span and the callee's, and counts once. */
 export async function serviceMap(reader: TelemetryReader, filter: SpanFilter): Promise<ServiceMap> {
-  const { where, params } = spanConditions(filter);
+  const { where, params } = rowConditions("otel_traces", filter);
   const spans = `SELECT TraceId, SpanId, ParentSpanId, ServiceName, SpanKind, StatusCode, Duration, AdjustedCount
     FROM otel_traces WHERE ${where}`;
   const [services, calls, uses] = await Promise.all([

@@ -18,20 +18,25 @@ export interface Conditions {
   params: QueryParams;
 }
 
-export function spanConditions(filter: SpanFilter): Conditions {
-  const { where, params } = rowConditions("Timestamp", filter);
-  // The primary key has whole seconds.
-  return { where: `${where} AND toDateTime(Timestamp) >= toDateTime(intDiv({since:Int64}, 1000000000))`, params };
-}
-
 /** As `SpanFilter`, where the time may be open at either end. */
 export type RowFilter = Omit<SpanFilter, "since" | "until"> & {
   since?: number | undefined;
   until?: number | undefined;
 };
 
-/** Of a table whose rows have their time in this column. */
-export function rowConditions(time: "Timestamp" | "TimeUnix", filter: RowFilter): Conditions {
+/**
+ * Where a row's time stands, and as whole seconds where the primary key has those as a column of their own. Of
+ * `toDateTime(Timestamp)` in a key ClickHouse works them out by itself.
+ */
+const times = {
+  otel_traces: { time: "Timestamp", seconds: undefined },
+  otel_logs: { time: "Timestamp", seconds: "TimestampTime" },
+  otel_metrics: { time: "TimeUnix", seconds: undefined },
+  recordings: { time: "Timestamp", seconds: undefined },
+} as const;
+
+export function rowConditions(table: keyof typeof times, filter: RowFilter): Conditions {
+  const { time, seconds } = times[table];
   const parts = [
     "Organization = {organization:String} AND Project = {project:String} AND Environment = {environment:String}",
   ];
@@ -42,10 +47,18 @@ export function rowConditions(time: "Timestamp" | "TimeUnix", filter: RowFilter)
   };
   if (filter.since !== undefined) {
     parts.push(`${time} >= fromUnixTimestamp64Nano({since:Int64})`);
+    if (seconds !== undefined) {
+      parts.push(`${seconds} >= toDateTime({sinceSecond:UInt32})`);
+      params.sinceSecond = wholeSecond(filter.since);
+    }
     params.since = nanoseconds(filter.since);
   }
   if (filter.until !== undefined) {
     parts.push(`${time} < fromUnixTimestamp64Nano({until:Int64})`);
+    if (seconds !== undefined) {
+      parts.push(`${seconds} <= toDateTime({untilSecond:UInt32})`);
+      params.untilSecond = wholeSecond(filter.until);
+    }
     params.until = nanoseconds(filter.until);
   }
   if (filter.deployment !== undefined) {
@@ -57,6 +70,11 @@ export function rowConditions(time: "Timestamp" | "TimeUnix", filter: RowFilter)
     params.service = filter.service;
   }
   return { where: parts.join(" AND "), params };
+}
+
+/** Within what ClickHouse's DateTime can be. */
+function wholeSecond(ms: number): number {
+  return Math.min(Math.max(Math.floor(ms / 1_000), 0), 2 ** 32 - 1);
 }
 
 /** A span that begins work in its service: a request, a message, or the first of its trace. */
