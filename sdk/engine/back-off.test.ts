@@ -26,7 +26,13 @@ afterAll(async () => {
 });
 
 async function open(options: EngineOptions = {}): Promise<Engine> {
-  const engine = await openEngine({ databaseUrl: postgres.url, leaseMs: 10_000, closeMs: 500, log: silent, ...options });
+  const engine = await openEngine({
+    databaseUrl: postgres.url,
+    leaseMs: 10_000,
+    closeMs: 500,
+    log: silent,
+    ...options,
+  });
   engines.push(engine);
   return engine;
 }
