@@ -11,6 +11,7 @@ import { mcp } from "./commands/mcp.ts";
 import { metrics } from "./commands/metrics.ts";
 import { analyze, suggest } from "./commands/offline.ts";
 import { deployments, openDashboard, rollback, scale, variables } from "./commands/operate.ts";
+import { operations } from "./commands/operations.ts";
 import { otlp } from "./commands/otlp.ts";
 import { serve, stop } from "./commands/serve.ts";
 import { agentClients, setupAgent } from "./commands/setup-agent.ts";
@@ -135,14 +136,20 @@ export function program(): Command {
     .option("--follow", "go on until Ctrl-C", false)
     .option("--since <time>", "such as 15m, 1h, or an ISO time", "1h")
     .option("--search <text>", "only lines with this text")
+    .option("--trace <id>", "only lines that were logged within this trace")
     .option("--limit <n>", "at most so many lines", whole(1, 1000), 200)
     .option("--context <n>", "with --follow: so many lines of the same instance around each", whole(0, 100))
     .action(action(logs));
+  onEnvironment(tsdev.command("operations"))
+    .description("list operations: requests, errors and durations, those that took most time first")
+    .option("--since <time>", "such as 15m, 1h, or an ISO time", "1h")
+    .action(action(operations));
   onEnvironment(tsdev.command("traces"))
     .argument("[id]", "a trace's id: shows its spans")
     .description("list traces, or show one")
     .option("--slow", "only traces of 100 ms and more, slowest first", false)
     .option("--error", "only traces with an error", false)
+    .option("--operation <name>", "only traces with a request of this operation")
     .option("--since <time>", "such as 15m, 1h, or an ISO time", "1h")
     .action(action(traces));
   onEnvironment(tsdev.command("metrics"))

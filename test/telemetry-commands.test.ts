@@ -1,4 +1,6 @@
-// The commands over telemetry on the running platform: metrics, sql and traces, as people read them and as JSON.
+// The commands over telemetry on the running platform: as people read them, as JSON, and as a how-to strings them together.
+import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { endAndRemove, PlatformProcess, temporaryFolder, tsdev } from "./platform.fixture.ts";
@@ -17,7 +19,8 @@ beforeAll(async () => {
     });
     expect(answer.status).toBe(200);
   };
-  const nanos = (ago: number) => String(BigInt(Date.now() - ago) * 1_000_000n);
+  const now = Date.now();
+  const nanos = (ago: number) => String(BigInt(now - ago) * 1_000_000n);
   const resource = { attributes: [{ key: "service.name", value: { stringValue: "shop" } }] };
   const dataPoints = [60_000, 30_000, 1_000].map((ago, i) => ({
     ...{ startTimeUnixNano: nanos(90_000), timeUnixNano: nanos(ago), asInt: String(i * 30) },
@@ -27,9 +30,26 @@ beforeAll(async () => {
   await send("metrics", {
     resourceMetrics: [{ resource, scopeMetrics: [{ metrics: [{ name: "orders", unit: "{order}", sum }] }] }],
   });
-  const times = { startTimeUnixNano: nanos(1_000), endTimeUnixNano: nanos(900) };
+  const times = { startTimeUnixNano: nanos(1_000), endTimeUnixNano: nanos(850) };
   const span = { traceId: "1".repeat(32), spanId: "2".repeat(16), name: "GET /orders", kind: 2, ...times };
-  await send("traces", { resourceSpans: [{ resource, scopeSpans: [{ spans: [span] }] }] });
+  const query = {
+    ...{ ...span, spanId: "3".repeat(16), parentSpanId: span.spanId, name: "SELECT", kind: 3 },
+    ...{ startTimeUnixNano: nanos(990), endTimeUnixNano: nanos(890) },
+    attributes: [{ key: "db.query.text", value: { stringValue: "SELECT * FROM orders WHERE id = 7" } }],
+  };
+  await send("traces", { resourceSpans: [{ resource, scopeSpans: [{ spans: [span, query] }] }] });
+  const record = { timeUnixNano: nanos(950), traceId: span.traceId, body: { stringValue: "asked for all of them" } };
+  const other = { timeUnixNano: nanos(940), body: { stringValue: "of no trace" } };
+  await send("logs", { resourceLogs: [{ resource, scopeLogs: [{ logRecords: [record, other] }] }] });
+  const instance = [{ key: "service.instance.id", value: { stringValue: "i-1" } }];
+  const gauge = (asDouble: number) => ({
+    dataPoints: [{ timeUnixNano: nanos(1_000), attributes: instance, asDouble }],
+  });
+  const measured = [
+    { name: "nodejs.eventloop.delay.p99", unit: "s", gauge: gauge(0.02) },
+    { name: "tsdev.instance.cpu.time", unit: "s", sum: { ...gauge(3), aggregationTemporality: 2, isMonotonic: true } },
+  ];
+  await send("metrics", { resourceMetrics: [{ resource, scopeMetrics: [{ metrics: measured }] }] });
 });
 afterAll(() => endAndRemove(data, platform));
 
@@ -57,7 +77,8 @@ test("metrics lists them, shows one over time, and names what is not there", asy
 });
 
 test("sql answers from the environment's rows, and says why it does not", async () => {
-  const answer = await said("sql", "SELECT Operation, count() AS spans FROM otel_traces GROUP BY 1", "--json");
+  const roots = "SELECT Operation, count() AS spans FROM otel_traces WHERE ParentSpanId = '' GROUP BY 1";
+  const answer = await said("sql", roots, "--json");
   expect(JSON.parse(answer.stdout)).toEqual({ rows: [{ Operation: "GET /orders", spans: 1 }], truncated: false });
   expect((await said("sql", "SELECT Value FROM otel_metrics_sum ORDER BY 1")).stdout).toMatch(/Value[\s\S]*0[\s\S]*60/);
   const refused = await said("sql", "SELECT * FROM system.tables");
@@ -67,5 +88,43 @@ test("sql answers from the environment's rows, and says why it does not", async 
 
 test("traces shows a trace as a waterfall", async () => {
   expect((await said("traces")).stdout).toContain("GET /orders");
-  expect((await said("traces", "1".repeat(32))).stdout).toMatch(/100\.00 +.*█+.*GET \/orders/);
+  expect((await said("traces", "1".repeat(32))).stdout).toMatch(/150\.\d+ +.*█+.*GET \/orders/);
+});
+
+test("operations lists what was asked, and logs shows the lines of one trace", async () => {
+  expect((await said("operations")).stdout).toMatch(/shop +│? *GET \/orders +│? *1 +│? *0 +│? *150\.\d/);
+  const lines = (await said("logs", "--trace", "1".repeat(32))).stdout;
+  expect(lines).toContain("asked for all of them");
+  expect(lines).not.toContain("of no trace");
+});
+
+test("the page on finding what is slow leads from the operations to the line of the log", async () => {
+  const page = await readFile(join(import.meta.dirname, "../docs/how-to/find-what-is-slow.md"), "utf8");
+  const blocks = [...page.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, text = ""]) =>
+    text.replaceAll("TRACE", "1".repeat(32)),
+  );
+  expect(blocks.length).toBeGreaterThan(4);
+  const shown: string[] = [];
+  for (const block of blocks) {
+    const text = `set -e; npx() { shift; "$NODE" "$TSDEV" "$@" --data "$DATA" --project shop; }\n${block}`;
+    const env = {
+      ...process.env,
+      NODE: process.execPath,
+      TSDEV: join(import.meta.dirname, "../cli/tsdev.js"),
+      DATA: data,
+    };
+    shown.push(
+      await new Promise<string>((resolve, reject) =>
+        execFile("sh", ["-c", text], { env }, (error, stdout, stderr) =>
+          error ? reject(new Error(`${block}: ${stderr}`)) : resolve(stdout),
+        ),
+      ),
+    );
+  }
+  const [list, traces, trace, lines, statements] = shown;
+  expect(list).toContain("GET /orders");
+  expect(traces).toContain("1".repeat(32));
+  expect(trace).toMatch(/█.*GET \/orders[\s\S]*█.*SELECT/);
+  expect(lines).toContain("asked for all of them");
+  expect(statements).toMatch(/SELECT \* FROM orders WHERE id = \?.*1.*100/);
 });

@@ -10,6 +10,7 @@ interface LogFlags extends EnvironmentFlags {
   follow: boolean;
   since: string;
   search?: string;
+  trace?: string;
   limit: number;
   context?: number;
 }
@@ -29,7 +30,12 @@ function show(record: LogRecord, json: boolean): void {
 
 export async function logs(flags: LogFlags): Promise<void> {
   const { client, where } = await place(flags);
-  const filter = { ...where, since: flags.since, ...(flags.search ? { search: flags.search } : {}) };
+  const filter = {
+    ...where,
+    since: flags.since,
+    ...(flags.search ? { search: flags.search } : {}),
+    ...(flags.trace ? { trace: flags.trace } : {}),
+  };
   if (flags.context !== undefined && !flags.follow) {
     throw new TsdevError("invalid_input", {
       message: "--context is of lines as they arrive",

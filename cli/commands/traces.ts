@@ -12,7 +12,7 @@ const barWidth = 30;
 
 export async function traces(
   id: string | undefined,
-  flags: EnvironmentFlags & { slow: boolean; error: boolean; since: string },
+  flags: EnvironmentFlags & { slow: boolean; error: boolean; operation?: string; since: string },
 ): Promise<void> {
   const { client, where } = await place(flags);
   if (id) {
@@ -24,6 +24,7 @@ export async function traces(
     ...where,
     since: flags.since,
     ...(flags.error ? { errorsOnly: true } : {}),
+    ...(flags.operation === undefined ? {} : { operation: flags.operation }),
     ...(flags.slow ? { slowerThanMs: slowMs } : {}),
   };
   const output = await client.call("traces.search", filter);
