@@ -106,11 +106,22 @@ export class TsdevError extends Error {
   /** Any thrown value as a TsdevError: itself, or `internal` with the value as cause. */
   static from(value: unknown): TsdevError {
     if (TsdevError.is(value)) return value;
-    const message = value instanceof Error ? value.message : String(value);
     return new TsdevError("internal", {
-      message,
+      message: messageOf(value),
       fix: "look at the log of the process; report it if it repeats",
       cause: value,
     });
+  }
+}
+
+/** Also of what is no error: anything can be thrown. */
+function messageOf(thrown: unknown): string {
+  if (typeof thrown !== "object" || thrown === null) return String(thrown);
+  const { message } = thrown as { message?: unknown };
+  if (typeof message === "string") return message;
+  try {
+    return `an object was thrown: ${JSON.stringify(thrown).slice(0, 200)}`;
+  } catch {
+    return "an object was thrown that has no text";
   }
 }

@@ -15,7 +15,8 @@ export type RunEvent = Base &
     | { readonly type: "run.queued"; readonly workflow: string; readonly version: string; readonly origin: RunOrigin }
     | { readonly type: "run.started"; readonly workflow: string; readonly version: string; readonly origin: RunOrigin }
     /** Another worker carries the run on. */
-    | { readonly type: "run.resumed" }
+    /** `died`: its worker was lost; otherwise what it waited for came, or somebody resumed it. */
+    | { readonly type: "run.resumed"; readonly died?: true }
     | { readonly type: "run.waiting"; readonly waits: readonly Wait[] }
     | { readonly type: "run.paused" }
     | { readonly type: "run.retried"; readonly from: string | null }

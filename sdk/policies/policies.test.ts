@@ -21,6 +21,8 @@ test.each([
   ["a unique violation in Postgres", withFields({ code: "23505" }), false, "23505"],
   ["an answer of 503", withFields({ status: 503 }), true, "http_503"],
   ["an answer of 429 as statusCode", withFields({ statusCode: 429 }), true, "http_429"],
+  ["an answer of 503 as ky has it", withFields({ response: { status: 503 } }), true, "http_503"],
+  ["an answer of 502 as got has it", withFields({ response: { statusCode: 502 } }), true, "http_502"],
   ["an answer of 404", withFields({ status: 404 }), false, "http_404"],
   ["an answer of 501", withFields({ status: 501 }), false, "http_501"],
   ["unavailable", tsdev("unavailable"), true, "unavailable"],

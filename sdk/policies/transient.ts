@@ -39,8 +39,8 @@ const maxCauses = 5;
 
 /**
  * True when trying again may help: network errors, TsdevError `unavailable`, `timeout` and `rate_limited`, HTTP 408,
- * 425, 429 and 5xx on an error with `status` (or `statusCode`), a time-out of a signal, a connection that `pg` lost, and
- * `retryable: true`.
+ * 425, 429 and 5xx on an error with `status` or `statusCode` of its own or of its `response` (as `ky` and `got` have it), a
+ * time-out of a signal, a connection that `pg` lost, and `retryable: true`.
  * `retryable: false` always wins. Causes are looked at too, since `fetch` wraps what really happened.
  */
 export function isTransient(error: unknown): boolean {
@@ -94,6 +94,7 @@ interface ErrorLink {
   code?: unknown;
   status?: unknown;
   statusCode?: unknown;
+  response?: unknown;
   retryable?: unknown;
   name?: unknown;
   message?: unknown;
@@ -112,7 +113,8 @@ function causesOf(error: unknown): ErrorLink[] {
 }
 
 function statusOf(link: ErrorLink): number | undefined {
-  const status = link.status ?? link.statusCode;
+  const response = (link.response ?? {}) as { status?: unknown; statusCode?: unknown };
+  const status = link.status ?? link.statusCode ?? response.status ?? response.statusCode;
   return typeof status === "number" && status >= 100 && status <= 599 ? status : undefined;
 }
 

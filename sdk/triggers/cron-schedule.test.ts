@@ -1,6 +1,11 @@
 // What a line of a schedule means, on the days when clocks change too.
 import { expect, test } from "vitest";
+import { z } from "zod";
+import { workflow } from "../workflows/workflow.ts";
+import { cron } from "./cron.ts";
 import { parseSchedule } from "./cron-schedule.ts";
+
+const report = workflow("report").input(z.object({})).sleep("a", { ms: 1 });
 
 /** The next times after one, as UTC. */
 function next(schedule: string, timeZone: string, after: string, count: number): string[] {
@@ -72,4 +77,10 @@ test("of more times than asked for the latest are given, however long the time b
   expect(times.map((at) => at.toISOString().slice(11, 19))).toEqual(["00:59:58", "00:59:59", "01:00:00"]);
   const all = schedule.between(new Date("2026-10-25T00:59:58Z"), new Date("2026-10-25T01:00:00Z"), 3);
   expect(all).toMatchObject({ more: false, times: { length: 2 } });
+});
+
+test("what is said of missed times is one of three", () => {
+  const parts = { name: "nightly", schedule: "0 3 * * *", workflow: report, input: () => ({}) };
+  expect(() => cron({ ...parts, missed: "maybe" as never })).toThrow(/cron "nightly": missed is "maybe"/);
+  expect(cron({ ...parts, missed: "all" }).missed).toBe("all");
 });

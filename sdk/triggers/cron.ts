@@ -1,9 +1,12 @@
 // Cron: a trigger that starts a run of a workflow at the times of a schedule.
+import { TsdevError } from "../errors.ts";
 import type { AnyWorkflow } from "../workflows/definition.ts";
 import type { WorkflowInput } from "../workflows/workflow.ts";
 import { parseSchedule } from "./cron-schedule.ts";
 import { declareTrigger } from "./declare.ts";
 import type { CronTrigger, TriggerParts } from "./trigger.ts";
+
+const missedChoices = ["skip", "once", "all"] as const;
 
 export interface CronParts<W extends AnyWorkflow> extends TriggerParts<W> {
   /**
@@ -17,14 +20,14 @@ export interface CronParts<W extends AnyWorkflow> extends TriggerParts<W> {
    * What becomes of times that passed while no scheduler ran: none of them, the latest one, or each (the latest 100).
    * Default: `skip`.
    */
-  missed?: "skip" | "once" | "all";
+  missed?: (typeof missedChoices)[number];
   /** The run's input, from the time that was scheduled (not the time at which it came to be). */
   input: (at: Date) => WorkflowInput<NoInfer<W>>;
 }
 
 /**
  * Starts a run at each time of the schedule: one run for each, with the id `cron:{name}:{time in UTC}`, however many
- * instances schedule it. Throws `invalid_config` for a schedule that cannot be read.
+ * instances schedule it. Throws `invalid_config` for a schedule that cannot be read, or a `missed` that is none.
  *
  * @example
  * export const nightlyReport = cron({
@@ -40,5 +43,12 @@ export function cron<W extends AnyWorkflow>(parts: CronParts<W>): CronTrigger {
   const { schedule, timeZone = "UTC", missed = "skip" } = parts;
   const common = declareTrigger(cron, parts);
   parseSchedule(schedule, timeZone);
+  if (!missedChoices.includes(missed)) {
+    throw new TsdevError("invalid_config", {
+      message: `cron "${parts.name}": missed is ${JSON.stringify(missed)}`,
+      fix: `give one of ${missedChoices.join(", ")}`,
+      path: "missed",
+    });
+  }
   return Object.freeze({ ...common, on: "cron" as const, schedule, timeZone, missed, input: parts.input });
 }
