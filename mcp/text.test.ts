@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { answerOf } from "./answers.ts";
 import { outline } from "./outline.ts";
 import { charactersPerToken, clean, fence, fitted, resultTokens } from "./text.ts";
-import { traceTree } from "./trace-tree.ts";
+import { criticalLines, traceTree } from "./trace-tree.ts";
 
 const budget = resultTokens * charactersPerToken;
 
@@ -119,6 +119,18 @@ describe("a trace's tree", () => {
     expect(lines[1]!.text).toMatch(
       /SELECT items {2}51 × 2\.00 ms = 102\.00 ms {2}src\/orders\.ts:41 {2}SELECT \* FROM items/,
     );
+  });
+
+  it("says what the duration hangs on with the ids that a part of the trace is asked by", () => {
+    const spans = [span("root", null, "GET /orders", 0), span("slow", "root", "SELECT items", 1)];
+    const criticalPath = [
+      { spanId: "slow", start: 1, end: 3 },
+      { spanId: "root", start: 0, end: 1 },
+    ];
+    expect(criticalLines({ spans, criticalPath }).slice(1, 3)).toEqual([
+      "  2.00 ms  SELECT items  slow",
+      "  1.00 ms  GET /orders  root",
+    ]);
   });
 
   it("shows every span of the answered tree, also those that are each other's parent", () => {

@@ -59,13 +59,13 @@ function line(span: Span, depth: number, duration: string): string {
 
 const mostCritical = 10;
 
-/** Which spans the duration hangs on, those with the most time first. */
+/** Which spans the duration hangs on, those with the most time first, with the ids that `under` of `traces.get` takes. */
 export function criticalLines(trace: Pick<Output<"traces.get">, "spans" | "criticalPath">): string[] {
   const spent = new Map<string, number>();
   for (const { spanId, start, end } of trace.criticalPath) spent.set(spanId, (spent.get(spanId) ?? 0) + end - start);
   const names = new Map(trace.spans.map((span) => [span.spanId, span.name]));
   const most = [...spent].sort(([, a], [, b]) => b - a).slice(0, mostCritical);
   if (most.length === 0) return [];
-  const lines = most.map(([id, ms]) => `  ${ms.toFixed(2)} ms  ${oneLine(names.get(id) ?? id, 120)}`);
+  const lines = most.map(([id, ms]) => `  ${ms.toFixed(2)} ms  ${oneLine(names.get(id) ?? id, 120)}  ${id}`);
   return ["waited for (critical path), by span:", ...lines, "", "all spans:"];
 }
