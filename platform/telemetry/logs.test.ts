@@ -189,6 +189,22 @@ test("a follower with context gets the lines around each match, of the same serv
   await following;
 });
 
+test("a match of the past that a follower was shown does not come again as the context of a later one", async () => {
+  await logs.write([line("past needle")]);
+  const stop = new AbortController();
+  const seen: string[] = [];
+  const filter = { ...tenant, search: "needle", context: 3, since: Date.now() - 60_000 };
+  const following = (async () => {
+    for await (const record of logs.tail(filter, stop.signal)) seen.push(`${record.context ? "-" : ":"}${record.text}`);
+  })();
+  await expect.poll(() => seen).toEqual([":past needle"]);
+  await logs.write([line("between"), line("live needle")]);
+  await expect.poll(() => seen.at(-1)).toBe(":live needle");
+  expect(seen).toEqual([":past needle", "-between", ":live needle"]);
+  stop.abort();
+  await following;
+});
+
 test("a follower that starts in the past gets every line once, across the join", async () => {
   await logs.write([line("one"), line("two")]);
   const stop = new AbortController();

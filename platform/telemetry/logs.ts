@@ -215,13 +215,13 @@ export async function* tailLogs(
       yield { ...record, context: false };
     }
   }
-  const wanted = (row: LogRow) => {
-    if (!matches(row, filter)) return false;
-    const record = toRecord(row);
-    const count = shown.get(identity(record)) ?? 0;
-    if (count > 0) shown.set(identity(record), count - 1);
-    return count === 0 && Date.parse(record.time) >= from;
+  const isShown = (row: LogRow) => {
+    const name = identity(toRecord(row));
+    const count = shown.get(name) ?? 0;
+    if (count > 0) shown.set(name, count - 1);
+    return count > 0;
   };
+  const wanted = (row: LogRow) => matches(row, filter) && Number(row.time / 1_000_000n) >= from;
   const around = new LogSurroundings(context, wanted, (row) =>
     JSON.stringify([row.service, find(row.resource, "service.instance.id")]),
   );
@@ -233,6 +233,7 @@ export async function* tailLogs(
       };
       continue;
     }
+    if (past && isShown(item.row)) continue;
     for (const one of around.take(item.row)) yield { ...toRecord(one.row), context: one.context };
   }
 }
