@@ -62,6 +62,10 @@ export const ATTR_CODE_FILE_PATH = "code.file.path";
 export const ATTR_CODE_LINE_NUMBER = "code.line.number";
 /** The route template that answered, for example `/orders/:id`. */
 export const ATTR_HTTP_ROUTE = "http.route";
+/** Values of `http.request.method`: RFC 9110, PATCH of RFC 5789, and QUERY. Of another, which anyone can invent, it is `_OTHER`. */
+export const httpMethods: ReadonlySet<string> = new Set([
+  ...["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"],
+]);
 export const ATTR_URL_PATH = "url.path";
 /** Without its question mark. */
 export const ATTR_URL_QUERY = "url.query";

@@ -2,13 +2,12 @@
 import type { Context, Hono } from "hono";
 import { METHOD_NAME_ALL } from "hono/router";
 import { TsdevError } from "../errors.ts";
+import { routeMethods } from "../procedures/check-parts.ts";
 import { toResponse } from "./problem.ts";
-
-const methods = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 /** Also of routes that the author added, or mounted with an app of their own. */
 export function noRoute(app: Hono, c: Context): Response {
-  const allowed = methods.filter((method) => takes(app, method, c.req.path));
+  const allowed: string[] = routeMethods.filter((method) => takes(app, method, c.req.path));
   if (allowed.length === 0) {
     return toResponse(
       new TsdevError("not_found", {

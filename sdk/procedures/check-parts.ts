@@ -1,7 +1,8 @@
 // Check parts: what the compiler says of a procedure, for those who write JavaScript or have another Zod.
 import { TsdevError } from "../errors.ts";
 
-const methods = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+/** What a route may answer to. */
+export const routeMethods = ["GET", "POST", "PUT", "PATCH", "DELETE"] as const;
 
 /** Throws `invalid_config` naming the procedure. */
 export function checkParts({ name, input, output, handler, http }: Record<string, unknown>): void {
@@ -16,8 +17,12 @@ export function checkParts({ name, input, output, handler, http }: Record<string
   if (typeof handler !== "function") refuse("handler", "it has no handler", "give handler a function");
   if (http === undefined) return;
   const { method, path } = Object(http) as { method?: unknown; path?: unknown };
-  if (!methods.includes(method as string)) {
-    refuse("http.method", `${JSON.stringify(method)} is no method of a route`, `write one of ${methods.join(", ")}`);
+  if (!routeMethods.some((one) => one === method)) {
+    refuse(
+      "http.method",
+      `${JSON.stringify(method)} is no method of a route`,
+      `write one of ${routeMethods.join(", ")}`,
+    );
   }
   if (typeof path !== "string" || !path.startsWith("/")) {
     refuse("http.path", `the path ${JSON.stringify(path)} does not begin with a slash`, "write it as /orders/:id");

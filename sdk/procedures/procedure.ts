@@ -4,7 +4,7 @@ import type { Log } from "../log.ts";
 import { checkPolicies } from "../policies/check-policy.ts";
 import type { ProcedurePolicies } from "../policies/policies.ts";
 import { callerOf, type SourceLocation } from "../source-location.ts";
-import { checkParts } from "./check-parts.ts";
+import { checkParts, type routeMethods } from "./check-parts.ts";
 import { checkDeclaredErrors, type Fail } from "./declared-error.ts";
 
 /** Who calls. An app's `authenticate` makes it from a request; runs keep that of whoever started them. */
@@ -41,7 +41,7 @@ export interface Effects {
 
 /** How a procedure stands in the REST API. Without it a procedure is reached by `POST /rpc/{name}` alone. */
 export interface HttpRoute {
-  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  readonly method: (typeof routeMethods)[number];
   /** `/orders/:orderId`: parameters are keys of the input. */
   readonly path: `/${string}`;
   /** Of a success. Default 200, or 204 where there is no output. */

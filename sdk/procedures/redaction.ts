@@ -15,8 +15,8 @@ const maxDepth = 100;
  * Maps and sets may also be as JSON brings them, as lists.
  *
  * Where the contract alone does not tell, more is hidden rather than less: of unions and intersections what any option
- * hides, what is of another kind than a contract that hides something in it, and the whole value where a transform, a preprocess, a codec or a template literal stands over something
- * sensitive, since nobody knows where it went.
+ * hides, what is of another kind than a contract that hides something in it, and the whole value where a transform, a
+ * preprocess, a codec or a template literal stands over something sensitive, since nobody knows where it went.
  */
 export function redact(schema: z.ZodType, value: unknown): unknown {
   return walk(schema, value, 0);

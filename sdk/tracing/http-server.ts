@@ -20,6 +20,7 @@ import {
   ATTR_URL_SCHEME,
   ATTR_USER_AGENT_ORIGINAL,
 } from "@opentelemetry/semantic-conventions";
+import { httpMethods } from "../semantic-conventions.ts";
 import { inContext } from "./active-context.ts";
 import { setEmitterContext } from "./emitter-context.ts";
 import { type ForwardedBy, forwardedBy } from "./forwarded.ts";
@@ -30,8 +31,6 @@ import type { LeanTracer } from "./tracer.ts";
 
 // With the last two the client waits for a go-ahead; without a listener of the app's Node goes on to `request` itself.
 const events = new Set(["request", "checkContinue", "checkExpectation"]);
-// Methods of RFC 9110, PATCH of RFC 5789 and QUERY; of others the semantic conventions want `_OTHER`.
-const methods = new Set(["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"]);
 const traced = Symbol("tsdev.traced");
 
 interface Emitting {
@@ -108,8 +107,8 @@ class IncomingRequests {
 
   #attributes(request: http.IncomingMessage, path: string, method: string, headers: Headers): Attributes {
     const { socket } = request;
-    const upper = methods.has(method) ? method : method.toUpperCase();
-    const known = methods.has(upper) ? upper : "_OTHER";
+    const upper = httpMethods.has(method) ? method : method.toUpperCase();
+    const known = httpMethods.has(upper) ? upper : "_OTHER";
     const mark = path.indexOf("?");
     const by: ForwardedBy | undefined = headers.forwarded ? forwardedBy(request.headers) : undefined;
     const host = by?.host ?? headers.host;

@@ -177,8 +177,8 @@ export interface Chain<H extends AnyRoot, S extends Pair, Ids extends string> {
   ): Chain<H, S, Ids | Id>;
 
   /**
-   * Waits for an event. Adds its payload. `key` says which of the events is meant, and must where the event has one. After `timeoutMs` the run fails, or
-   * with `onTimeout: "continue"` goes on with undefined.
+   * Waits for an event. Adds its payload. `key` says which of the events is meant, and must where the event has one. After
+   * `timeoutMs` the run fails, or with `onTimeout: "continue"` goes on with undefined.
    */
   waitFor<const Id extends string, E extends AnyEvent>(
     id: CheckKey<S, Ids, Id> & Id,

@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Attributes } from "@opentelemetry/api";
 import { type HistogramValue, Series } from "../../../sdk/metrics/series.ts";
+import { httpMethods } from "../../../sdk/semantic-conventions.ts";
 import type { Route } from "./table.ts";
 
 /** OpenTelemetry's name, in seconds; its attributes follow the semantic conventions for HTTP servers. */
@@ -22,8 +23,6 @@ export interface RequestMetricsState {
   groups: GroupRequests[];
 }
 
-/** What the conventions name; another method is `_OTHER`, because anyone can invent one. */
-const methods = new Set(["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"]);
 /** A group that left the table is told for so long after its last request, milliseconds: several looks of the control plane. */
 const keptMs = 120_000;
 
@@ -81,7 +80,7 @@ function attributesOf(request: IncomingMessage, response: ServerResponse): Attri
   const { method = "" } = request;
   const status = response.headersSent ? response.statusCode : undefined;
   const attributes: Attributes = {
-    "http.request.method": methods.has(method) ? method : "_OTHER",
+    "http.request.method": httpMethods.has(method) ? method : "_OTHER",
     "url.scheme": "http",
     "network.protocol.version": request.httpVersion,
   };

@@ -1,13 +1,14 @@
 // An environment's own metrics for Prometheus: the last value of every series that was heard of within five minutes.
 import { Registry } from "prom-client";
 import type { Tenant } from "../ingest/tables.ts";
+import { rowConditions } from "../query/span-filter.ts";
 import type { TelemetryReader } from "../reader.ts";
 import { exponentialBuckets } from "./exponential-buckets.ts";
 import { type Family, type FamilyType, type FamilyValue, histogramValues, registerFamily } from "./metric-family.ts";
 import { labels, metricName } from "./prometheus-names.ts";
 
 /** As Prometheus itself forgets a series that it no longer hears of (its lookback delta). */
-const staleMinutes = 5;
+const staleMs = 5 * 60_000;
 /** Of each kind of metric; a scrape of more takes too long. */
 const mostSeries = 10_000;
 
@@ -54,16 +55,16 @@ const cumulative = "AND AggregationTemporality = 2";
 
 /** The text of Prometheus's exposition format 0.0.4. */
 export async function environmentExposition(reader: TelemetryReader, tenant: Tenant): Promise<string> {
+  const { where, params } = rowConditions("otel_metrics", { ...tenant, since: Date.now() - staleMs });
   const latest = <Row>(table: string, columns: string, only = "") =>
     reader.query<Row>(
       `SELECT ${pointColumns}, ${columns} FROM (
         SELECT *, Flags AS flags FROM otel_metrics_${table}
-          WHERE Organization = {organization:String} AND Project = {project:String} AND Environment = {environment:String}
-            AND TimeUnix > now64(9) - INTERVAL ${staleMinutes} MINUTE ${only}
+          WHERE ${where} ${only}
           ORDER BY TimeUnix DESC
           LIMIT 1 BY cityHash64(ServiceName, ScopeName, ScopeVersion, MetricName, MetricUnit, toString(Attributes), toString(ResourceAttributes)))
         WHERE bitAnd(flags, 1) = 0 ORDER BY TimeUnix DESC LIMIT ${mostSeries}`,
-      { organization: tenant.organizationId, project: tenant.project, environment: tenant.environment },
+      params,
     );
   const gauges = await latest<NumberPoint>("gauge", "Value AS value, 0 AS growing");
   const sums = await latest<NumberPoint>("sum", "Value AS value, toUInt8(IsMonotonic) AS growing", cumulative);

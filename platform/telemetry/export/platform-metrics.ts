@@ -6,6 +6,7 @@ import type { Ingest } from "../ingest/ingest.ts";
 import type { DeploymentTenant } from "../runtime-metrics/deployment-tenants.ts";
 import type { Forwarder } from "./forwarder.ts";
 import { type FamilyValue, histogramValues, registerFamily } from "./metric-family.ts";
+import { labels } from "./prometheus-names.ts";
 
 export interface PlatformMetricsParts {
   store: Pick<TelemetryStore, "spool" | "tail">;
@@ -95,8 +96,8 @@ function requestValues(
       ? { organization: organizationId, project, environment, service: of.service, deployment: group }
       : { organization: "", project: "", environment: "", service: group, deployment: "" };
     return points.flatMap(({ attributes, histogram: { count, sum, buckets } }) => {
-      const own = Object.entries(attributes).map(([key, value]) => [key.replaceAll(".", "_"), String(value)]);
-      return histogramValues(name, { ...where, ...Object.fromEntries(own) }, { bounds, counts: buckets, count, sum });
+      const texts = Object.fromEntries(Object.entries(attributes).map(([key, value]) => [key, String(value)]));
+      return histogramValues(name, { ...where, ...labels(texts) }, { bounds, counts: buckets, count, sum });
     });
   });
 }

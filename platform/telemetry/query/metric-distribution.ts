@@ -115,7 +115,7 @@ export async function metricDistribution(
       points: sums.map((sum, stretch) => pointOf(sum, first + stretch * everyMs)),
     })),
     omittedGroups: Math.max(0, named.length - mostGroups),
-    exemplars: await metricExemplars(reader, filter, asked),
+    exemplars: await metricExemplars(reader, asked.kind, { where, params }),
   };
 }
 

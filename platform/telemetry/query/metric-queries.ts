@@ -106,7 +106,7 @@ export async function metricSeries(
     times: Array.from({ length: count }, (_, at) => Math.floor(filter.since) + at * everyMs),
     series: [...series.values()].slice(0, mostGroups),
     omittedGroups: Math.max(0, series.size - mostGroups),
-    exemplars: await metricExemplars(reader, filter, asked),
+    exemplars: await metricExemplars(reader, asked.kind, { where, params }),
   };
 }
 

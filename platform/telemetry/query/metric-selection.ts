@@ -92,16 +92,15 @@ function conditionOf(sign: Sign, key: string, value: string): string {
   return sign === "=" ? equal : `NOT ${equal}`;
 }
 
-/** Those that name a trace, one of each trace, in the order of time. A summary has none. */
+/** Of a selection those that name a trace, one of each trace, in the order of time. A summary has none. */
 export async function metricExemplars(
   reader: TelemetryReader,
-  filter: MetricFilter,
-  asked: MetricSelection,
+  kind: MetricKind,
+  { where, params }: Conditions,
 ): Promise<Exemplar[]> {
-  if (asked.kind === "summary") return [];
-  const { where, params } = selected(filter, asked);
+  if (kind === "summary") return [];
   const rows = await reader.query<Exemplar>(
-    `SELECT toUnixTimestamp64Milli(at) AS at, value, traceId FROM otel_metrics_${asked.kind}
+    `SELECT toUnixTimestamp64Milli(at) AS at, value, traceId FROM otel_metrics_${kind}
       ARRAY JOIN Exemplars.TimeUnix AS at, Exemplars.Value AS value, Exemplars.TraceId AS traceId
       WHERE ${where} AND traceId != '' ORDER BY at DESC LIMIT 1 BY traceId LIMIT ${mostExemplars}`,
     params,

@@ -40,6 +40,8 @@ export class InstanceMetrics {
   readonly #file: string | undefined;
   readonly #last = new Map<string, Map<number, ProcessUsage>>();
   readonly #ended = new Map<string, Usage>();
+  /** What the file has, so that an idle machine is not written to. */
+  #written = "";
 
   constructor(file?: string) {
     this.#file = file;
@@ -60,8 +62,15 @@ export class InstanceMetrics {
     }
     const requests = instances.flatMap((instance) => this.#request(instance, nowMs) ?? []);
     // Before anybody is told: what was told is never taken back.
-    if (this.#file !== undefined) writeDurably(this.#file, JSON.stringify(this.#seen()));
+    this.#write();
     return requests;
+  }
+
+  #write(): void {
+    const text = JSON.stringify(this.#seen());
+    if (this.#file === undefined || text === this.#written) return;
+    writeDurably(this.#file, text);
+    this.#written = text;
   }
 
   #seen(): Record<string, Seen> {

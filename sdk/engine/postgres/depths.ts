@@ -2,8 +2,9 @@
 import type { RunDepth } from "../run-store.ts";
 import type { Connection } from "./connection.ts";
 
-// LIMIT keeps the planner from reading all runs for a few waits. What has a time when it is due is in one index, what is queued in another, and what waits for an event, an answer or a
-// child has a row in the small table of waits. Finished runs, which may be millions, are not touched.
+// What has a time when it is due is in one index, what is queued in another, and what waits for an event, an answer or a
+// child has a row in the small table of waits. Finished runs, which may be millions, are not touched; LIMIT keeps the
+// planner from reading them all for a few waits.
 export const statement = `
   SELECT workflow, state, count(*)::int AS runs, (count(*) FILTER (WHERE due_at <= now()))::int AS due FROM (
     SELECT workflow, state, due_at FROM tsdev.runs WHERE due_at IS NOT NULL

@@ -111,14 +111,21 @@ export class PostgresStore implements RunStore {
 
   async list({ workflow, state, originName, startedBy, limit = 50, before }: RunFilter): Promise<StoredRun[]> {
     // A statement of its own, so that its plan can go by the index of starters.
-    const [own, ofStarter] = startedBy === undefined ? ["", []] : ["AND principal ->> 'id' = $6", [startedBy]];
+    const own = startedBy === undefined ? "" : "AND principal ->> 'id' = $6";
     const rows = await this.#db.rows<RunRow>(
-      own === "" ? "list" : "list-own",
+      startedBy === undefined ? "list" : "list-own",
       `SELECT * FROM tsdev.runs r
         WHERE ($1::text IS NULL OR workflow = $1) AND ($2::text IS NULL OR state = $2) AND ($3::text IS NULL OR origin_name = $3)
           AND ($4::text IS NULL OR (started_at, id) < (SELECT b.started_at, b.id FROM tsdev.runs b WHERE b.id = $4)) ${own}
         ORDER BY started_at DESC, id DESC LIMIT $5`,
-      [workflow ?? null, state ?? null, originName ?? null, before ?? null, limit, ...ofStarter],
+      [
+        workflow ?? null,
+        state ?? null,
+        originName ?? null,
+        before ?? null,
+        limit,
+        ...(startedBy === undefined ? [] : [startedBy]),
+      ],
     );
     return rows.map(toRun);
   }
