@@ -36,7 +36,7 @@ export function AttributeFilters(props: { address: Address; keys?: string[]; any
         <input
           className="field"
           aria-label={anyForm ? "Attribute, as key=value, key!=value, key or !key" : "Attribute, as key=value"}
-          placeholder={anyForm ? "attribute=value, !attribute ⏎" : "attribute=value ⏎"}
+          placeholder={anyForm ? "key=value, !key ⏎" : "attribute=value ⏎"}
           value={draft}
           list="attribute-keys"
           maxLength={400}
